@@ -1,0 +1,112 @@
+"""The nouns and protocols that rows which do not know each other share."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from potstill.errors import ConfigError
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How the next token is drawn and when a text ends.
+
+    temperature            >= 0; 0 is greedy, and then the filters below do not matter
+    top_k                  >= 0 tokens kept; 0 keeps all
+    top_p                  (0, 1], the smallest set of tokens with at least this mass (nucleus sampling)
+    min_p                  [0, 1), a token needs this share of the likeliest token's probability
+    repetition_penalty     > 0; 1 changes nothing (Keskar et al. 2019, arXiv:1909.05858, section 4.1)
+    no_repeat_ngram_size   >= 0 tokens; 0 allows all
+    max_tokens             >= 1 new tokens
+    stop                   texts that end the output; they are cut off
+    stop_at_first_sentence whether the output ends with its first complete sentence
+    seed                   >= 0; the same seed and prompt give the same text whatever else is in the batch
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    max_tokens: int = 128
+    stop: tuple[str, ...] = ()
+    stop_at_first_sentence: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("temperature", self.temperature, 0 <= self.temperature < math.inf, "a finite number >= 0"),
+            ("top_k", self.top_k, self.top_k >= 0, ">= 0"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "in (0, 1]"),
+            ("min_p", self.min_p, 0 <= self.min_p < 1, "in [0, 1)"),
+            (
+                "repetition_penalty",
+                self.repetition_penalty,
+                0 < self.repetition_penalty < math.inf,
+                "a finite number > 0",
+            ),
+            ("no_repeat_ngram_size", self.no_repeat_ngram_size, self.no_repeat_ngram_size >= 0, ">= 0"),
+            ("max_tokens", self.max_tokens, 1 <= self.max_tokens < 2**31, "in [1, 2^31)"),
+            ("seed", self.seed, 0 <= self.seed < 2**63, "in [0, 2^63)"),
+        )
+        for name, value, holds, range_text in checks:
+            if not holds:
+                raise ConfigError(f"{name} is {value}; it must be {range_text}.")
+        if any(not text for text in self.stop):
+            raise ConfigError("stop holds an empty text, which would end every output at once.")
+
+    def with_seed(self, seed: int) -> Self:
+        return replace(self, seed=seed)
+
+
+class Completion(NamedTuple):
+    """What a generator wrote after a prompt. `logprob` is the sum over `token_ids`, in nats."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    logprob: float
+
+
+class TextRequest(NamedTuple):
+    prompt: str
+    sampling: SamplingParams
+
+
+class Generator(Protocol):
+    """Anything that continues texts: an engine over a model, or a remote endpoint."""
+
+    def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
+        """Yield (index of the request, its completion) in the order they finish."""
+        ...
+
+
+class TextPair(NamedTuple):
+    source: str
+    target_text: str
+
+
+class Critic(Protocol):
+    """A number about a pair; higher or lower is better by the filter that uses it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def scores(self, pairs: Sequence[TextPair]) -> np.ndarray:
+        """One float64 a pair, [len(pairs)]."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Something the trainer asks now and then; it closes over the model it looks at."""
+
+    @property
+    def name(self) -> str: ...
+
+    def evaluate(self) -> Mapping[str, float]: ...
