@@ -1,0 +1,1 @@
+"""Tensor blocks that models are built of: no weights on disk, no tokens, no text."""

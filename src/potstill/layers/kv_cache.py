@@ -1,0 +1,170 @@
+"""Keys and values kept in blocks, and attention over them.
+
+Which block belongs to whom is decided elsewhere: here a block table is given and trusted to be nobody else's
+to write. Blocks that sequences share are read by all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class PagedKVCache:
+    """Room for `num_blocks` blocks of `block_size` positions in each of L layers; keys, values
+    [L, num_blocks, block_size, K, D]."""
+
+    def __init__(
+        self,
+        num_layers: int,
+        num_blocks: int,
+        block_size: int,
+        num_kv_heads: int,
+        head_size: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shape = (num_layers, num_blocks, block_size, num_kv_heads, head_size)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+
+    @property
+    def num_blocks(self) -> int:
+        return self.keys.shape[1]
+
+    @property
+    def block_size(self) -> int:
+        return self.keys.shape[2]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.keys.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.keys.device
+
+    @property
+    def bytes_per_block(self) -> int:
+        """Keys and values of all layers."""
+        return 2 * self.keys[:, 0].numel() * self.keys.element_size()
+
+
+@dataclass(frozen=True)
+class PagedRows:
+    """Where the new tokens of B sequences stand, as tensors on the cache's device.
+
+    block_tables [B, max blocks] int32, padded with 0; starts [B + 1] int32, of each sequence's new tokens
+    among the N packed ones; num_cached [B] int32; positions [N] int64; slots [N] int64 into blocks in a row.
+    """
+
+    block_tables: Tensor
+    starts: Tensor
+    num_cached: Tensor
+    positions: Tensor
+    slots: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        block_tables: Sequence[Sequence[int]],
+        num_cached: Sequence[int],
+        num_new: Sequence[int],
+        cache: PagedKVCache,
+    ) -> "PagedRows":
+        _check_rows(block_tables, num_cached, num_new, cache)
+        new = torch.tensor(num_new, dtype=torch.int64)  # [B]
+        cached = torch.tensor(num_cached, dtype=torch.int64)
+        ends = new.cumsum(0)
+        rows = torch.repeat_interleave(torch.arange(len(new)), new)  # [N]
+        positions = torch.arange(len(rows)) - (ends - new)[rows] + cached[rows]  # [N]
+
+        widest = max((len(table) for table in block_tables), default=0)
+        tables = torch.tensor(
+            [[*table, *[0] * (widest - len(table))] for table in block_tables], dtype=torch.int64
+        ).view(len(new), widest)
+        slots = tables[rows, positions // cache.block_size] * cache.block_size + positions % cache.block_size
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), ends])
+        device = cache.device
+        return cls(
+            tables.int().to(device),
+            starts.int().to(device),
+            cached.int().to(device),
+            positions.to(device),
+            slots.to(device),
+        )
+
+
+class PagedAttention:
+    """Attention of new tokens over their sequences' blocks; writes their keys and values first.
+
+    num_cached, num_new [B] in tokens, num_new >= 1; a block table covers num_cached + num_new positions.
+    """
+
+    def __init__(
+        self,
+        cache: PagedKVCache,
+        block_tables: Sequence[Sequence[int]],
+        num_cached: Sequence[int],
+        num_new: Sequence[int],
+    ) -> None:
+        self._cache = cache
+        self._rows = PagedRows.of(block_tables, num_cached, num_new, cache)
+
+    @property
+    def positions(self) -> Tensor:
+        return self._rows.positions
+
+    def attend(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None
+    ) -> Tensor:
+        """q [N, H, D]; k, v [N, K, D] with rope applied; returns [N, H, D].
+
+        A query sees `window` positions, its own included, or all up to its own.
+        """
+        keys, values = self._cache.keys[layer], self._cache.values[layer]
+        keys.flatten(0, 1)[self._rows.slots] = k.to(keys.dtype)
+        values.flatten(0, 1)[self._rows.slots] = v.to(values.dtype)
+        return attend_plain(q, keys, values, self._rows, scale=scale, window=window)
+
+
+def attend_plain(
+    q: Tensor, keys: Tensor, values: Tensor, rows: PagedRows, *, scale: float, window: int | None
+) -> Tensor:
+    """Gather, softmax in float32, weigh: q [N, H, D]; keys, values [num_blocks, block_size, K, D]."""
+    N, H, D = q.shape
+    K = keys.shape[2]
+    out = torch.empty_like(q)
+    for row in range(len(rows.num_cached)):
+        start, end = int(rows.starts[row]), int(rows.starts[row + 1])
+        at = rows.positions[start:end, None]  # [T, 1]
+        table = rows.block_tables[row].long()
+        S = int(at[-1]) + 1
+        k = keys[table].flatten(0, 1)[:S].float()  # [S, K, D]
+        v = values[table].flatten(0, 1)[:S].float()
+        seen = torch.arange(S, device=q.device)
+        visible = (seen <= at) if window is None else (seen <= at) & (seen > at - window)  # [T, S]
+        heads = q[start:end].float().view(end - start, K, H // K, D)
+        scores = torch.einsum("tkgd,skd->kgts", heads, k) * scale
+        probs = scores.masked_fill(~visible, -torch.inf).softmax(-1)  # [K, G, T, S]
+        out[start:end] = torch.einsum("kgts,skd->tkgd", probs, v).reshape(end - start, H, D).to(q.dtype)
+    return out
+
+
+def _check_rows(
+    block_tables: Sequence[Sequence[int]],
+    num_cached: Sequence[int],
+    num_new: Sequence[int],
+    cache: PagedKVCache,
+) -> None:
+    assert len(block_tables) == len(num_cached) == len(num_new), "one table and two counts a sequence"
+    for table, cached, new in zip(block_tables, num_cached, num_new, strict=True):
+        assert new >= 1 and cached >= 0, f"{cached} cached and {new} new tokens"
+        assert len(table) * cache.block_size >= cached + new, (
+            f"{len(table)} blocks for {cached + new} positions"
+        )
+        assert all(0 <= block < cache.num_blocks for block in table), (
+            f"a block outside 0..{cache.num_blocks - 1}"
+        )
