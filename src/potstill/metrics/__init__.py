@@ -1,0 +1,1 @@
+"""Numbers about texts, without any model."""

@@ -1,0 +1,1 @@
+"""Records in files: JSONL, gz, zst, Parquet, CSV and text."""
