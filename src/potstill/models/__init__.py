@@ -1,0 +1,1 @@
+"""Architectures and weights: configurations, decoders, adapters, readers of weight files."""
