@@ -1,0 +1,1 @@
+"""How good outputs are: systems, baselines, the share that passes, ROUGE, intervals."""

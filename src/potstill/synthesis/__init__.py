@@ -1,0 +1,1 @@
+"""Training pairs from a weak language model: sources, candidates, critics, filters, diversity."""
