@@ -1,0 +1,55 @@
+"""Which parameters a training changes, and in which dtype the model computes."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from potstill.seeds import derive_seed
+from potstill.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from potstill.models.decoder import Decoder
+
+_EMBEDDINGS = ("embed_tokens", "lm_head")
+_LORA_RANK = 16
+
+
+def make_trainable(decoder: "Decoder", settings: TrainingSettings) -> None:
+    """Set requires_grad on what `settings` trains and on nothing else; LoRA's additions are put in first."""
+    decoder.requires_grad_(False)
+    if settings.method == "lora":
+        _add_lora(decoder, settings)
+        return
+    for name, parameter in decoder.named_parameters():
+        parameter.requires_grad_(settings.trains_embeddings or not _is_embedding(name))
+
+
+def compute_dtype(settings: TrainingSettings, device: torch.device) -> torch.dtype:
+    if settings.dtype != "auto":
+        return torch.bfloat16 if settings.dtype == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    from potstill.devices import bf16_is_faster
+
+    return torch.bfloat16 if bf16_is_faster() else torch.float32
+
+
+def _add_lora(decoder: "Decoder", settings: TrainingSettings) -> None:
+    from potstill.models.adapters import LoraConfig, add_lora
+
+    rank = settings.lora_rank or _LORA_RANK
+    config = LoraConfig(
+        rank=rank, alpha=settings.lora_alpha or 2 * rank, dropout=settings.lora_dropout or 0.0
+    )
+    if settings.lora_targets is not None:
+        config = LoraConfig(
+            rank=rank, alpha=config.alpha, dropout=config.dropout, target_modules=settings.lora_targets
+        )
+    before = {id(parameter) for parameter in decoder.parameters()}
+    add_lora(decoder, config, derive_seed(settings.seed, "lora"))
+    for parameter in decoder.parameters():
+        parameter.requires_grad_(id(parameter) not in before)
+
+
+def _is_embedding(name: str) -> bool:
+    return any(part in _EMBEDDINGS for part in name.split("."))
