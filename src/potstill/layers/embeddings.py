@@ -1,0 +1,26 @@
+"""Token embeddings."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TokenEmbedding(nn.Module):
+    """Rows of a table times `scale`.
+
+    The scale is rounded to the type of the table first, as transformers rounds it for Gemma: in bfloat16
+    sqrt(640) is 25.25, and the model was trained that way.
+    """
+
+    def __init__(self, num_tokens: int, size: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_tokens, size))
+        self.scale = scale
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """token_ids [N] to [N, E]."""
+        rows = F.embedding(token_ids, self.weight)
+        if self.scale == 1.0:
+            return rows
+        return rows * torch.tensor(self.scale, dtype=rows.dtype, device="cpu").item()
