@@ -1,0 +1,1 @@
+"""Continuous batching of any language model in `potstill.lm`."""

@@ -1,0 +1,95 @@
+"""Texts in, texts out: an engine and a tokenizer as the `Generator` that the rest of potstill asks."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from potstill.engine.engine import Engine
+from potstill.engine.sequence import Sequence as RunningSequence
+from potstill.engine.stopping import WrittenText
+from potstill.errors import UsageError
+from potstill.tokenization.streaming import TextStream
+from potstill.tokenization.tokenizer import Tokenizer
+from potstill.types import Completion, TextRequest
+
+# Prompts are tokenized a few at a time, so that thousands of requests need no more memory than a hundred.
+_ENCODED_AT_ONCE = 64
+
+
+class EngineGenerator:
+    """Implements `potstill.types.Generator`. A request's text depends on its prompt and seed alone."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+        self.engine, self.tokenizer = engine, tokenizer
+
+    def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
+        """Yield (index, completion) as texts end. UsageError, before any work, if one could never run.
+
+        One call at a time: what is left unread of an earlier one is given up when its iterator is closed.
+        """
+        self._check_fit(requests)
+        return self._complete(requests)
+
+    def _complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
+        assert not self.engine.has_work, "the engine still writes for an earlier call"
+        # The model may have been trained since the last call, and what it cached then would be stale.
+        self.engine.forget_cache()
+        prompts = self._encoded(requests)
+        asked: dict[int, _Asked] = {}
+        try:
+            while self._refill(prompts, requests, asked) or self.engine.has_work:
+                for sequence in self.engine.step():
+                    index, text = asked.pop(sequence.sequence_id)
+                    yield index, _completion(sequence, text)
+        finally:
+            if asked:
+                self.engine.abort_all()
+
+    def _refill(
+        self, prompts: Iterator["_Prompt"], requests: Sequence[TextRequest], asked: "dict[int, _Asked]"
+    ) -> bool:
+        """Keep a batch of prompts waiting, so that no row stays empty; whether any was added."""
+        num_before = len(asked)
+        num_wanted = self.engine.params.max_batch - self.engine.num_waiting
+        for index, prompt_ids in islice(prompts, num_wanted):
+            params = requests[index].sampling
+            text = WrittenText(params, TextStream(self.tokenizer))
+            sequence = self.engine.add(prompt_ids, params, text)
+            asked[sequence.sequence_id] = _Asked(index, text)
+        return len(asked) > num_before
+
+    def _encoded(self, requests: Sequence[TextRequest]) -> Iterator["_Prompt"]:
+        for start in range(0, len(requests), _ENCODED_AT_ONCE):
+            prompts = [request.prompt for request in requests[start : start + _ENCODED_AT_ONCE]]
+            for offset, prompt_ids in enumerate(self.tokenizer.encode_batch(prompts)):
+                yield _Prompt(start + offset, prompt_ids)
+
+    def _check_fit(self, requests: Sequence[TextRequest]) -> None:
+        """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
+        for index, request in enumerate(requests):
+            if request.prompt and self.engine.fits(len(request.prompt.encode()), request.sampling):
+                continue
+            try:
+                self.engine.check_fits(len(self.tokenizer.encode(request.prompt)), request.sampling)
+            except UsageError as error:
+                raise UsageError(f"Request {index}: {error}") from None
+
+
+class _Asked(NamedTuple):
+    index: int
+    text: WrittenText
+
+
+class _Prompt(NamedTuple):
+    index: int
+    token_ids: list[int]
+
+
+def _completion(sequence: RunningSequence, text: WrittenText) -> Completion:
+    assert sequence.finish_reason is not None
+    return Completion(
+        text=text.cut(is_complete=sequence.finish_reason == "stop"),
+        token_ids=tuple(sequence.output_ids),
+        finish_reason=sequence.finish_reason,
+        logprob=sequence.logprob,
+    )

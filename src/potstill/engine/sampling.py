@@ -1,0 +1,167 @@
+"""From a step's scores to one drawn token a row: small functions on [B, V], and their composition.
+
+A row's filters are applied in the order temperature, top-k, top-p, min-p, each to what the one before left.
+The token is drawn by inverse CDF in the order of token ids, so a uniform number decides it alone.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from potstill.engine.repetition import NgramBan
+from potstill.types import SamplingParams
+
+
+class DrawingRow(Protocol):
+    """What drawing asks of a sequence."""
+
+    @property
+    def sampling(self) -> SamplingParams: ...
+
+    @property
+    def output_ids(self) -> list[int]: ...
+
+    @property
+    def ngram_ban(self) -> NgramBan: ...
+
+    def next_uniform(self) -> float: ...
+
+
+class Draw(NamedTuple):
+    """`logprobs` are the model's own at temperature 1, before any filter; both [B]."""
+
+    token_ids: Tensor
+    logprobs: Tensor
+
+
+class Filters(NamedTuple):
+    """The settings of each row, [B] each, on the scores' device."""
+
+    temperature: Tensor
+    top_k: Tensor
+    top_p: Tensor
+    min_p: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[SamplingParams], device: torch.device) -> "Filters":
+        def column(name: str, dtype: torch.dtype) -> Tensor:
+            return torch.tensor([getattr(row, name) for row in rows], dtype=dtype, device=device)
+
+        return cls(
+            column("temperature", torch.float32),
+            column("top_k", torch.int32),
+            column("top_p", torch.float32),
+            column("min_p", torch.float32),
+        )
+
+
+def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
+    """Draw each row's next token by its own settings and chance; `logits` [B, V] is left as it is."""
+    filters = Filters.of([row.sampling for row in rows], logits.device)
+    uniforms = torch.tensor([row.next_uniform() for row in rows], dtype=torch.float64, device=logits.device)
+    edited = [index for index, row in enumerate(rows) if edits_scores(row.sampling)]
+    if not edited:
+        return draw(logits, filters, uniforms)
+    scores = logits.clone()
+    for index in edited:
+        penalise_repetition(scores, index, rows[index].output_ids, rows[index].sampling.repetition_penalty)
+        ban(scores, index, rows[index].ngram_ban.banned())
+    token_ids, logprobs = draw(scores, filters, uniforms)
+    own = logits[edited].float().log_softmax(-1).gather(-1, token_ids[edited, None])[:, 0]
+    return Draw(token_ids, logprobs.index_copy(0, torch.tensor(edited, device=logits.device), own))
+
+
+def edits_scores(params: SamplingParams) -> bool:
+    return params.repetition_penalty != 1 or params.no_repeat_ngram_size > 0
+
+
+def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
+    """Draw a token for each row of `logits` [B, V]; `uniforms` [B] in [0, 1)."""
+    native = _native_sample() if logits.device.type == "cpu" else None
+    if native is None:
+        return draw_plain(logits, filters, uniforms)
+    token_ids, logprobs = native(logits.contiguous(), *filters, uniforms)
+    return Draw(torch.as_tensor(token_ids), torch.as_tensor(logprobs))
+
+
+def draw_plain(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
+    """The definition, in whole passes over [B, V]."""
+    logits = logits.float()
+    kept = apply_temperature(logits, filters.temperature)
+    kept = apply_top_k(kept, filters.top_k)
+    kept = apply_top_p(kept, filters.top_p)
+    kept = apply_min_p(kept, filters.min_p)
+    drawn = torch.where(filters.temperature == 0, logits.argmax(-1), invert_cdf(kept, uniforms))  # [B]
+    return Draw(drawn, logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0])
+
+
+def apply_temperature(logits: Tensor, temperature: Tensor) -> Tensor:
+    """Rows of temperature 0 stay as they are: they are greedy."""
+    return logits / torch.where(temperature > 0, temperature, 1.0)[:, None]
+
+
+def apply_top_k(logits: Tensor, top_k: Tensor) -> Tensor:
+    """Keep the `top_k` highest and whatever ties with the last of them; 0 keeps all."""
+    V = logits.shape[-1]
+    if not top_k.any():
+        return logits
+    k = torch.where(top_k > 0, top_k, V).clamp(max=V)
+    ranked = logits.topk(int(k.max()), dim=-1).values  # [B, max k]
+    lowest = ranked.gather(-1, k[:, None].long() - 1)  # [B, 1]
+    return logits.masked_fill(logits < lowest, -torch.inf)
+
+
+def apply_top_p(logits: Tensor, top_p: Tensor) -> Tensor:
+    """Keep the smallest set of likeliest tokens with a mass of at least `top_p`, and ties with its last."""
+    if not (top_p < 1).any():
+        return logits
+    ranked = logits.sort(dim=-1, descending=True).values
+    probs = ranked.softmax(-1)
+    mass_before = probs.cumsum(-1) - probs
+    # The mass *before* a token decides, so the token that crosses top_p stays and a row never empties.
+    num_kept = (mass_before < top_p[:, None]).sum(-1, keepdim=True).clamp(min=1)  # [B, 1]
+    lowest = ranked.gather(-1, num_kept - 1)
+    lowest = torch.where(top_p[:, None] < 1, lowest, -torch.inf)
+    return logits.masked_fill(logits < lowest, -torch.inf)
+
+
+def apply_min_p(logits: Tensor, min_p: Tensor) -> Tensor:
+    """Keep tokens with at least `min_p` times the likeliest token's probability."""
+    lowest = logits.amax(-1) + min_p.log()  # [B]; -inf where min_p is 0
+    return logits.masked_fill(logits < lowest[:, None], -torch.inf)
+
+
+def invert_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """The token at which the cumulated probability first exceeds the uniform number, [B]."""
+    cumulated = logits.double().softmax(-1).cumsum(-1)  # [B, V]
+    wanted = uniforms.double() * cumulated[:, -1]
+    return torch.searchsorted(cumulated, wanted[:, None], right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+def penalise_repetition(logits: Tensor, row: int, output_ids: Sequence[int], penalty: float) -> None:
+    """Lower the scores of what was written, in place: positive ones divided, negative ones multiplied.
+
+    Keskar et al. 2019 (arXiv:1909.05858), section 4.1, with the rule for negative scores that other
+    libraries follow. It acts on the scores as the model gives them.
+    """
+    if not output_ids or penalty == 1:
+        return
+    seen = torch.tensor(sorted(set(output_ids)), device=logits.device)
+    scores = logits[row, seen]
+    logits[row, seen] = torch.where(scores > 0, scores / penalty, scores * penalty)
+
+
+def ban(logits: Tensor, row: int, token_ids: set[int]) -> None:
+    """Forbid tokens of a row, in place, unless that would forbid them all."""
+    if token_ids and len(token_ids) < logits.shape[-1]:
+        logits[row, torch.tensor(sorted(token_ids), device=logits.device)] = -torch.inf
+
+
+def _native_sample() -> Any | None:
+    try:
+        return import_module("potstill._native").sample
+    except (ImportError, AttributeError):
+        return None

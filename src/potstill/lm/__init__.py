@@ -1,0 +1,1 @@
+"""The next-token distribution: one question, many models that answer it."""

@@ -1,0 +1,35 @@
+"""Any next-token model as a batched decoder: nothing is cached, each step asks the definition."""
+
+from collections.abc import Sequence
+
+import torch
+
+from potstill.lm.protocol import NextTokenModel, StepRow
+
+
+class Stateless:
+    """Drives `model` through the engine. Blocks are counted and never filled."""
+
+    def __init__(
+        self,
+        model: NextTokenModel,
+        *,
+        num_blocks: int = 4096,
+        block_size: int = 16,
+        max_positions: int = 1 << 20,
+    ) -> None:
+        self.model = model
+        self.num_blocks, self.block_size = num_blocks, block_size
+        self.max_positions = max_positions
+        self.num_prepended = 0
+        self.cache_bytes = 0
+
+    @property
+    def vocab_size(self) -> int:
+        return self.model.vocab_size
+
+    def step(self, rows: Sequence[StepRow]) -> torch.Tensor:
+        asked = [row.context for row in rows if row.wants_logits]
+        if not asked:
+            return torch.empty(0, self.vocab_size)
+        return torch.from_numpy(self.model.next_logprobs(asked))  # [B, V]

@@ -1,0 +1,68 @@
+"""Models for engine tests: one whose answer depends on every token, and one that lives by its cache."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.lm.context import Context
+from potstill.lm.protocol import StepRow
+
+
+class WholeContextModel:
+    """A random distribution for each context, so any token lost or mixed up between rows shows."""
+
+    def __init__(self, vocab_size: int = 50) -> None:
+        self.vocab_size = vocab_size
+
+    def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:
+        scores = np.stack([self._scores(context.token_ids) for context in contexts])
+        return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).astype(np.float32)
+
+    def _scores(self, token_ids: tuple[int, ...]) -> np.ndarray:
+        seed = zlib.crc32(np.asarray(token_ids, dtype=np.int64).tobytes())
+        return 2 * np.random.default_rng(seed).standard_normal(self.vocab_size)
+
+
+class RecallingDecoder:
+    """Keeps the tokens themselves in its blocks and answers from what it finds there alone."""
+
+    num_prepended = 1
+    cache_bytes = 0
+
+    def __init__(self, num_blocks: int = 64, block_size: int = 4, max_positions: int = 10_000) -> None:
+        self.model = WholeContextModel()
+        self.vocab_size = self.model.vocab_size
+        self.num_blocks, self.block_size, self.max_positions = num_blocks, block_size, max_positions
+        self.cache = np.full((num_blocks, block_size), -7)
+        self.steps: list[list[StepRow]] = []
+
+    def step(self, rows: Sequence[StepRow]) -> torch.Tensor:
+        self.steps.append(list(rows))
+        for row in rows:
+            token_ids = (-1, *row.context.token_ids)
+            assert len(token_ids) == row.num_cached + row.num_new
+            for position in range(row.num_cached, len(token_ids)):
+                self._slot(row, position)[...] = token_ids[position]
+        return torch.from_numpy(self.model.next_logprobs([self._recalled(row) for row in rows]))
+
+    def _recalled(self, row: StepRow) -> Context:
+        found = [int(self._slot(row, position)) for position in range(row.num_cached + row.num_new)]
+        assert found[0] == -1
+        return Context(tuple(found[1:]))
+
+    def _slot(self, row: StepRow, position: int) -> np.ndarray:
+        block = row.block_table[position // self.block_size]
+        return self.cache[block, position % self.block_size : position % self.block_size + 1].reshape(())
+
+
+@pytest.fixture
+def whole_context_model() -> WholeContextModel:
+    return WholeContextModel()
+
+
+@pytest.fixture
+def recalling_decoder() -> type[RecallingDecoder]:
+    return RecallingDecoder

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from potstill.engine import sampling
+from potstill.engine.sampling import Filters
+from potstill.types import SamplingParams
+
+PROBS = [0.5, 0.1, 0.25, 0.15]
+
+
+def kept(logits):
+    return (logits > -torch.inf).tolist()
+
+
+def one_row():
+    return torch.tensor([PROBS]).log()
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"), [(0, [1, 1, 1, 1]), (1, [1, 0, 0, 0]), (3, [1, 0, 1, 1]), (9, [1, 1, 1, 1])]
+)
+def test_top_k_keeps_the_k_likeliest(k, expected):
+    assert kept(sampling.apply_top_k(one_row(), torch.tensor([k]))) == [[bool(e) for e in expected]]
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        (1.0, [1, 1, 1, 1]),
+        (0.8, [1, 0, 1, 1]),
+        (0.74, [1, 0, 1, 0]),
+        (0.3, [1, 0, 0, 0]),
+        (1e-6, [1, 0, 0, 0]),
+    ],
+)
+def test_top_p_keeps_the_smallest_set_of_that_mass(p, expected):
+    assert kept(sampling.apply_top_p(one_row(), torch.tensor([p]))) == [[bool(e) for e in expected]]
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, [1, 1, 1, 1]), (0.25, [1, 0, 1, 1]), (0.9, [1, 0, 0, 0])])
+def test_min_p_is_a_share_of_the_likeliest(p, expected):
+    assert kept(sampling.apply_min_p(one_row(), torch.tensor([p]))) == [[bool(e) for e in expected]]
+
+
+def test_temperature_divides_and_zero_leaves_alone():
+    got = sampling.apply_temperature(torch.tensor([[2.0, 4.0], [2.0, 4.0]]), torch.tensor([0.5, 0.0]))
+    assert got.tolist() == [[4.0, 8.0], [2.0, 4.0]]
+
+
+def test_a_uniform_number_decides_in_the_order_of_ids():
+    logits = one_row().repeat(6, 1)
+    uniforms = torch.tensor([0.0, 0.49, 0.51, 0.59, 0.61, 0.9999999], dtype=torch.float64)
+    assert sampling.invert_cdf(logits, uniforms).tolist() == [0, 0, 1, 1, 2, 3]
+
+
+def test_a_token_of_no_probability_is_never_drawn():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]]).repeat(2, 1)
+    assert sampling.invert_cdf(logits, torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)).tolist() == [
+        1,
+        1,
+    ]
+
+
+def test_draws_follow_the_distribution():
+    rows = [SamplingParams(temperature=0.5)] * 4000
+    uniforms = torch.rand(4000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    logits = torch.tensor([PROBS]).log().repeat(4000, 1)
+    drawn = sampling.draw(logits, Filters.of(rows, logits.device), uniforms).token_ids
+    expected = np.square(PROBS) / np.square(PROBS).sum()
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 4000, expected, atol=0.02)
+
+
+def test_repetition_penalty_is_that_of_transformers():
+    transformers = pytest.importorskip("transformers", reason="needs the dependency group `oracles`")
+    logits = torch.randn(1, 20, generator=torch.Generator().manual_seed(2))
+    expected = transformers.RepetitionPenaltyLogitsProcessor(1.3)(
+        torch.tensor([[3, 7, 7, 1]]), logits.clone()
+    )
+    sampling.penalise_repetition(logits, 0, [3, 7, 7, 1], 1.3)
+    torch.testing.assert_close(logits, expected)
+
+
+def test_the_filters_are_those_of_transformers():
+    transformers = pytest.importorskip("transformers", reason="needs the dependency group `oracles`")
+    logits = 3 * torch.randn(8, 100, generator=torch.Generator().manual_seed(2))
+    expected = transformers.TopKLogitsWarper(30)(
+        None, transformers.TemperatureLogitsWarper(0.7)(None, logits)
+    )
+    expected = transformers.MinPLogitsWarper(0.02)(None, transformers.TopPLogitsWarper(0.9)(None, expected))
+    got = sampling.apply_temperature(logits, torch.full((8,), 0.7))
+    got = sampling.apply_top_p(sampling.apply_top_k(got, torch.full((8,), 30)), torch.full((8,), 0.9))
+    assert kept(sampling.apply_min_p(got, torch.full((8,), 0.02))) == kept(expected)
