@@ -1,11 +1,11 @@
 // potstill._native: converts between Python's arrays and the kernels' spans, and nothing else.
-#include <nanobind/nanobind.h>
+#include "bindings/module.hpp"
 
 #include "kernels/threads.hpp"
 
-namespace nb = nanobind;
-
 NB_MODULE(_native, m) {
     m.doc() = "Kernels over CPU arrays. Import torch first: both then share one pool of threads.";
-    m.def("max_threads", &potstill::max_threads, "Threads a kernel may use: OpenMP's count, 1 without OpenMP.");
+    m.def("max_threads", &potstill::max_threads,
+          "Threads a kernel may use: OpenMP's count, 1 without OpenMP.");
+    potstill::bind_attention(m);
 }

@@ -5,4 +5,7 @@ namespace potstill {
 
 int max_threads();
 
+// Of the calling thread, in [0, max_threads()).
+int thread_index();
+
 }  // namespace potstill

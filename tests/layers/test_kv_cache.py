@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from potstill.layers.kv_cache import PagedAttention, PagedKVCache
+from potstill import _native
+from potstill.layers.kv_cache import PagedAttention, PagedKVCache, PagedRows, attend_native, attend_plain
 
 BLOCK_SIZE = 4
 
@@ -53,3 +54,84 @@ def test_attention_over_blocks_equals_attention_over_whole_sequences(window, num
 def test_a_block_counts_the_bytes_of_all_its_layers():
     cache = PagedKVCache(3, 5, BLOCK_SIZE, 2, 8, dtype=torch.bfloat16)
     assert cache.bytes_per_block * cache.num_blocks == 2 * cache.keys.numel() * 2
+
+
+def random_call(seed, *, dtype, H=4, K=1, D=16, num_cached=(0, 37, 90, 5), num_new=(50, 1, 3, 1)):
+    """Queries, one layer's keys and values, and the rows of a call whose blocks lie anywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = [-(-(cached + new) // BLOCK_SIZE) for cached, new in zip(num_cached, num_new, strict=True)]
+    cache = PagedKVCache(1, sum(blocks), BLOCK_SIZE, K, D, dtype=dtype)
+    free = torch.randperm(sum(blocks), generator=generator).tolist()
+    tables = [[free.pop() for _ in range(count)] for count in blocks]
+    keys = torch.randn(cache.keys[0].shape, generator=generator).to(dtype)
+    values = torch.randn(cache.keys[0].shape, generator=generator).to(dtype)
+    q = torch.randn(sum(num_new), H, D, generator=generator)
+    return q, keys, values, PagedRows.of(tables, num_cached, num_new, cache)
+
+
+@pytest.mark.parametrize("window", [None, 1, 7, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("H", "K", "D"), [(4, 1, 256), (6, 2, 20), (3, 3, 64), (40, 1, 8), (1, 1, 1)])
+def test_the_kernel_gives_what_plain_torch_gives(H, K, D, dtype, window):
+    call = random_call(3, dtype=dtype, H=H, K=K, D=D)
+    want = attend_plain(*call, scale=0.2, window=window)
+    torch.testing.assert_close(attend_native(*call, scale=0.2, window=window), want, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_far_apart_neither_overflow_nor_vanish():
+    q, keys, values, rows = random_call(4, dtype=torch.float32)
+    want = attend_plain(q * 1e4, keys, values, rows, scale=1.0, window=None)
+    got = attend_native(q * 1e4, keys, values, rows, scale=1.0, window=None)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sequence_alone_gets_the_bits_it_gets_in_a_batch():
+    q, keys, values, rows = random_call(5, dtype=torch.bfloat16)
+    together = attend_native(q, keys, values, rows, scale=0.2, window=30)
+    for row, (start, end) in enumerate(zip(rows.starts[:-1].tolist(), rows.starts[1:].tolist(), strict=True)):
+        for query in range(start, end):
+            alone = PagedRows(
+                rows.block_tables[row : row + 1],
+                torch.tensor([0, 1], dtype=torch.int32),
+                rows.positions[query : query + 1].int(),
+                rows.positions[query : query + 1],
+                rows.slots[query : query + 1],
+            )
+            got = attend_native(q[query : query + 1], keys, values, alone, scale=0.2, window=30)
+            assert torch.equal(got[0], together[query])
+
+
+def test_sequences_that_share_their_first_blocks_read_the_same_keys():
+    q, keys, values, _ = random_call(6, dtype=torch.float32, num_cached=(30,), num_new=(2,))
+    cache = PagedKVCache(1, 8, BLOCK_SIZE, 1, 16, dtype=torch.float32)
+    tables = [[0, 1, 2, 3], [0, 1, 2, 4]]
+    rows = PagedRows.of(tables, [13, 12], [1, 1], cache)
+    want = attend_plain(q, keys, values, rows, scale=0.2, window=None)
+    torch.testing.assert_close(attend_native(q, keys, values, rows, scale=0.2, window=None), want)
+
+
+def test_the_kernel_names_the_argument_that_does_not_fit():
+    q, keys, values, rows = random_call(7, dtype=torch.float32)
+    tables, starts, cached = rows.block_tables, rows.starts, rows.num_cached
+    out = torch.empty_like(q)
+
+    def refuses(error, pattern, **changed):
+        arguments = dict(
+            q=q, keys=keys, values=values, block_tables=tables, starts=starts, num_cached=cached, out=out
+        )
+        with pytest.raises(error, match=pattern):
+            _native.paged_attention(**{**arguments, **changed}, scale=1.0, window=changed.pop("window", None))
+
+    refuses(ValueError, "values must have the shape", values=values[1:])
+    refuses(ValueError, "values must have the dtype", values=values.bfloat16())
+    refuses(ValueError, "keys must be float32 or bfloat16", keys=keys.half(), values=values.half())
+    refuses(ValueError, "out must have the shape", out=out[1:])
+    refuses(ValueError, "q must have the head size", q=q[..., :8].contiguous(), out=out[..., :8].contiguous())
+    refuses(ValueError, "starts has 4", starts=starts[:-1])
+    refuses(ValueError, "starts must go from 0", starts=starts + 1)
+    refuses(ValueError, "starts decreases", starts=starts[[0, 2, 1, 3, 4]].contiguous())
+    refuses(ValueError, r"num_cached\[0\] is negative", num_cached=cached - 1)
+    refuses(ValueError, "too few blocks", num_cached=cached + 1000)
+    refuses(IndexError, r"block_tables\[0, 0\] is -1", block_tables=tables * 0 - 1)
+    refuses(IndexError, "is 99999; the cache has", block_tables=tables * 0 + 99999)
+    refuses(TypeError, "incompatible", q=q.double())

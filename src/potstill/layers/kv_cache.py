@@ -7,8 +7,10 @@ to write. Blocks that sequences share are read by all of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import torch  # before the kernels, so that both share one pool of threads
 from torch import Tensor
+
+from potstill import _native
 
 
 class PagedKVCache:
@@ -98,7 +100,7 @@ class PagedRows:
 
 
 class PagedAttention:
-    """Attention of new tokens over their sequences' blocks; writes their keys and values first.
+    """Attention of new tokens over their sequences' blocks; writes their keys and values first. No gradients.
 
     num_cached, num_new [B] in tokens, num_new >= 1; a block table covers num_cached + num_new positions.
     """
@@ -112,6 +114,7 @@ class PagedAttention:
     ) -> None:
         self._cache = cache
         self._rows = PagedRows.of(block_tables, num_cached, num_new, cache)
+        self._is_native = cache.device.type == "cpu" and cache.dtype in (torch.float32, torch.bfloat16)
 
     @property
     def positions(self) -> Tensor:
@@ -125,9 +128,22 @@ class PagedAttention:
         A query sees `window` positions, its own included, or all up to its own.
         """
         keys, values = self._cache.keys[layer], self._cache.values[layer]
-        keys.flatten(0, 1)[self._rows.slots] = k.to(keys.dtype)
-        values.flatten(0, 1)[self._rows.slots] = v.to(values.dtype)
-        return attend_plain(q, keys, values, self._rows, scale=scale, window=window)
+        keys.flatten(0, 1)[self._rows.slots] = k.detach().to(keys.dtype)
+        values.flatten(0, 1)[self._rows.slots] = v.detach().to(values.dtype)
+        attend = attend_native if self._is_native else attend_plain
+        return attend(q.detach(), keys, values, self._rows, scale=scale, window=window)
+
+
+def attend_native(
+    q: Tensor, keys: Tensor, values: Tensor, rows: PagedRows, *, scale: float, window: int | None
+) -> Tensor:
+    """What `attend_plain` gives, by the kernel, for float32 and bfloat16 on the CPU."""
+    queries = q.float().contiguous()
+    out = torch.empty_like(queries)
+    _native.paged_attention(
+        queries, keys, values, rows.block_tables, rows.starts, rows.num_cached, scale, window, out
+    )
+    return out.to(q.dtype)
 
 
 def attend_plain(

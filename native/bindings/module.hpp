@@ -1,0 +1,9 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace potstill {
+
+void bind_attention(nanobind::module_& m);
+
+}  // namespace potstill
