@@ -1,0 +1,94 @@
+"""A tokenizer from a model as it lies on the disk."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from platformdirs import user_cache_path
+from tokenizers import processors
+
+from potstill.errors import DamagedError, ModelMissing
+from potstill.files import read_json
+from potstill.gguf_header import read_header
+from potstill.tokenization.gguf_vocabulary import GgufVocabulary, cached_backend
+from potstill.tokenization.tokenizer import Tokenizer
+
+MAX_TOKENIZER_BYTES = 256 << 20
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """From a folder in Hugging Face layout (its tokenizer.json) or a .gguf file.
+
+    Raises ModelMissing when there is nothing of the kind and DamagedError when it cannot be read.
+    """
+    return _from_folder(path) if path.is_dir() else _from_gguf(path)
+
+
+def _from_gguf(path: Path) -> Tokenizer:
+    vocabulary = GgufVocabulary.from_metadata(read_header(path).metadata, path)
+    backend = cached_backend(vocabulary, user_cache_path("potstill") / "tokenizers")
+    if vocabulary.adds_bos and vocabulary.bos_id is not None:
+        bos = vocabulary.tokens[vocabulary.bos_id]
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, vocabulary.bos_id)]
+        )
+    ids = {"unk_token": vocabulary.unknown_id, "pad_token": vocabulary.pad_id}
+    config: dict[str, Any] = {
+        name: vocabulary.tokens[token_id] for name, token_id in ids.items() if token_id is not None
+    }
+    if vocabulary.chat_template:
+        config["chat_template"] = vocabulary.chat_template
+    return Tokenizer(backend, bos_id=vocabulary.bos_id, eos_ids=vocabulary.eos_ids, config=config)
+
+
+def _from_folder(folder: Path) -> Tokenizer:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelMissing(
+            f"{folder} has no tokenizer.json. A model folder needs one; `tokenizer.model` alone is not read: "
+            f"load it once with transformers and save it again."
+        )
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
+        raise DamagedError(f"{path} is larger than {MAX_TOKENIZER_BYTES:,} bytes, which no tokenizer is.")
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise DamagedError(f"{path} is not a tokenizer ({error}). Fetch it again.") from None
+    config = _table(folder / "tokenizer_config.json")
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        config["chat_template"] = template.read_text()
+    bos_id = _token_id(backend, config, "bos_token")
+    return Tokenizer(backend, bos_id=bos_id, eos_ids=_eos_ids(folder, backend, config), config=config)
+
+
+def _eos_ids(folder: Path, backend: tokenizers.Tokenizer, config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Each end the folder names once, the tokenizer's own before those that generation stops at."""
+    ids = []
+    if (own := _token_id(backend, config, "eos_token")) is not None:
+        ids.append(own)
+    for name in ("generation_config.json", "config.json"):
+        ids.extend(_ids(_table(folder / name).get("eos_token_id")))
+    return tuple(dict.fromkeys(ids))
+
+
+def _ids(value: Any) -> Iterator[int]:
+    for token_id in value if isinstance(value, list) else [value]:
+        if isinstance(token_id, int) and token_id >= 0:
+            yield token_id
+
+
+def _token_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any], name: str) -> int | None:
+    token = config.get(name)
+    text = token.get("content") if isinstance(token, dict) else token
+    return backend.token_to_id(text) if isinstance(text, str) else None
+
+
+def _table(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    table = read_json(path)
+    if not isinstance(table, dict):
+        raise DamagedError(f"{path} is not a JSON object. Fetch it again.")
+    return table

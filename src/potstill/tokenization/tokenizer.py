@@ -1,0 +1,111 @@
+"""Text to token ids and back, over the `tokenizers` library."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from potstill.errors import UsageError
+from potstill.files import write_json, write_text
+from potstill.tokenization.spelling import spelling_of
+
+
+class Tokenizer:
+    """A vocabulary with its BOS and EOS; what a user writes is never read as a control token.
+
+    bos_id     None where the model was trained without one
+    eos_ids    every token that ends a text; the first is the one to train on
+    config     what `tokenizer_config.json` holds beside this class's own fields, kept for `save`
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        bos_id: int | None,
+        eos_ids: Sequence[int],
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._backend = backend
+        backend.encode_special_tokens = True
+        backend.no_truncation()
+        backend.no_padding()
+        self.bos_id = bos_id
+        self.eos_ids = tuple(eos_ids)
+        self._config = dict(config or {})
+        self._spelling = spelling_of(backend)
+        added = backend.get_added_tokens_decoder()
+        self._special_ids = {token_id for token_id, token in added.items() if token.special}
+        self._user_ids = added.keys() - self._special_ids
+        self._bytes_of: dict[int, bytes] = {}
+        self._adds_space = (
+            self.token_bytes(self.encode("a")[0]).startswith(b" ") if self.encode("a") else False
+        )
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """One more than the highest id."""
+        return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over all that decides which ids a text gets; equal for a tokenizer and its saved copy."""
+        content = f"{self.bos_id} {self.eos_ids} {self._backend.to_str()}"
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text` alone: no BOS, no EOS."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        try:
+            encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"A text holds {error.object[error.start : error.end]!r}, half of a surrogate pair, which is "
+                f"no character. Read it as UTF-8 with errors='replace'."
+            ) from None
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
+        text = b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+        return text[1:] if self._adds_space and text.startswith(" ") else text
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes the token stands for; none for a special token. They may end inside a character."""
+        found = self._bytes_of.get(token_id)
+        if found is None:
+            found = self._bytes_of[token_id] = self._spell(token_id)
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`, as transformers' AutoTokenizer loads them."""
+        write_text(folder / "tokenizer.json", self._backend.to_str())
+        write_json(folder / "tokenizer_config.json", self._saved_config())
+
+    def _spell(self, token_id: int) -> bytes:
+        piece = self._backend.id_to_token(token_id)
+        # An id without a piece is a row that pads the embedding to a round number.
+        if piece is None or token_id in self._special_ids:
+            return b""
+        if token_id in self._user_ids:
+            return piece.replace("\u2581", " ").encode()
+        return self._spelling.bytes_of(piece)
+
+    def _saved_config(self) -> dict[str, Any]:
+        names = {"bos_token": self.bos_id, "eos_token": self.eos_ids[0] if self.eos_ids else None}
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 10**30,
+            **{
+                name: self._backend.id_to_token(token_id)
+                for name, token_id in names.items()
+                if token_id is not None
+            },
+        }
+        return config | self._config
