@@ -19,20 +19,5 @@ def test_the_length_is_what_the_full_table_gives(first, second):
 
 def test_words_of_a_shortened_sentence_are_all_common():
     source = ["the", "central", "bank", "raised", "its", "main", "rate", "by", "a", "quarter", "point"]
-        "the",
-        "central",
-        "bank",
-        "raised",
-        "its",
-        "main",
-        "interest",
-        "rate",
-        "by",
-        "a",
-        "quarter",
-        "point",
-        "on",
-        "thursday",
-    ]
     assert lcs_length(source, ["central", "bank", "raised", "rate", "by", "quarter", "point"]) == 7
     assert lcs_length(source, []) == lcs_length([], source) == 0
