@@ -63,7 +63,7 @@ class RopeSettings:
 
 
 class Rotation(NamedTuple):
-    """Cosines and sines of N tokens, [N, 1, D]; the first half of `sin` is negated: a turn is two products."""
+    """Cosines and sines of N tokens, [N, 1, D]; the first half of `sin` is negated, as a turn needs it."""
 
     cos: Tensor
     sin: Tensor
