@@ -63,11 +63,9 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         try:
             encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                f"A text holds {error.object[error.start : error.end]!r}, half of a surrogate pair, which is "
-                f"no character. Read it as UTF-8 with errors='replace'."
-            ) from None
+        except TypeError:
+            _check_characters(texts)
+            raise
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -109,3 +107,14 @@ class Tokenizer:
             },
         }
         return config | self._config
+
+
+def _check_characters(texts: Sequence[str]) -> None:
+    for number, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"Text {number} holds {text[error.start]!r}, half of a surrogate pair, which is no "
+                f"character. Read the text as UTF-8 with errors='replace'."
+            ) from None
