@@ -1,0 +1,79 @@
+"""Packed attention against a loop over sequences with the softmax written out."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from potstill.layers.attention import PackedAttention
+
+LENGTHS = [7, 1, 30, 8, 2, 29, 30, 3, 55, 5]
+
+
+def attend_one_by_one(
+    lengths: list[int], q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None
+) -> Tensor:
+    """q [N, H, D]; k, v [N, K, D]; every query of every sequence by itself."""
+    H, K = q.shape[1], k.shape[1]
+    rows = []
+    for start, length in zip(itertools.accumulate([0, *lengths]), lengths, strict=False):
+        for place in range(start, start + length):
+            first = start if window is None else max(start, place - window + 1)
+            for head in range(H):
+                keys, values = k[first : place + 1, head // (H // K)], v[first : place + 1, head // (H // K)]
+                rows.append((scale * keys @ q[place, head]).softmax(0) @ values)
+    return torch.stack(rows).view_as(q)
+
+
+def packed(lengths: list[int], num_kv_heads: int = 2) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    N = sum(lengths)
+    return [
+        torch.randn(N, heads, 8, generator=generator).requires_grad_()
+        for heads in (4, num_kv_heads, num_kv_heads)
+    ]
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("window", [None, 1, 6, 1000])
+def test_packed_sequences_attend_as_each_does_alone(window: int | None, num_kv_heads: int) -> None:
+    q, k, v = packed(LENGTHS, num_kv_heads)
+    got = PackedAttention(LENGTHS).attend(0, q, k, v, scale=0.3, window=window)
+    torch.testing.assert_close(got, attend_one_by_one(LENGTHS, q, k, v, 0.3, window), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, [9], [3, 3, 3]])
+@pytest.mark.parametrize("window", [None, 4])
+def test_gradients_are_those_of_each_sequence_alone(lengths: list[int], window: int | None) -> None:
+    inputs = packed(lengths)
+    direction = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(2))
+    got = PackedAttention(lengths).attend(0, *inputs, scale=0.3, window=window)
+    expected = attend_one_by_one(lengths, *inputs, 0.3, window)
+    pairs = zip(
+        torch.autograd.grad((got * direction).sum(), inputs),
+        torch.autograd.grad((expected * direction).sum(), inputs),
+        strict=True,
+    )
+    for gradient, expected_gradient in pairs:
+        torch.testing.assert_close(gradient, expected_gradient, atol=5e-6, rtol=1e-4)
+
+
+def test_positions_start_again_in_each_sequence() -> None:
+    assert PackedAttention([3, 1, 2]).positions.tolist() == [0, 1, 2, 0, 0, 1]
+
+
+def test_another_sequence_changes_nothing() -> None:
+    q, k, v = packed([5, 4])
+    attention = PackedAttention([5, 4])
+    before = attention.attend(0, q, k, v, scale=1.0, window=None)[:5]
+    with torch.no_grad():
+        k[5:] += 1
+        v[5:] -= 1
+    assert torch.equal(attention.attend(0, q, k, v, scale=1.0, window=None)[:5], before)
+
+
+@pytest.mark.parametrize("lengths", [[], [3, 0]])
+def test_a_sequence_without_tokens_is_a_mistake(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="at least one token"):
+        PackedAttention(lengths)
