@@ -91,3 +91,25 @@ def test_the_filters_are_those_of_transformers():
     got = sampling.apply_temperature(logits, torch.full((8,), 0.7))
     got = sampling.apply_top_p(sampling.apply_top_k(got, torch.full((8,), 30)), torch.full((8,), 0.9))
     assert kept(sampling.apply_min_p(got, torch.full((8,), 0.02))) == kept(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_kernel_draws_what_the_definition_draws(dtype):
+    generator = torch.Generator().manual_seed(4)
+    rng = np.random.default_rng(4)
+    logits = (3 * torch.randn(300, 64, generator=generator)).to(dtype)
+    rows = [
+        SamplingParams(
+            temperature=rng.choice([0, 0.3, 1, 2]),
+            top_k=int(rng.choice([0, 1, 3, 20, 100])),
+            top_p=rng.choice([0.1, 0.5, 0.95, 1]),
+            min_p=rng.choice([0, 0.01, 0.3]),
+        )
+        for _ in range(300)
+    ]
+    filters = Filters.of(rows, logits.device)
+    uniforms = torch.rand(300, dtype=torch.float64, generator=generator)
+    expected = sampling.draw_plain(logits, filters, uniforms)
+    got = sampling.draw(logits, filters, uniforms)
+    assert got.token_ids.tolist() == expected.token_ids.tolist()
+    torch.testing.assert_close(got.logprobs, expected.logprobs, rtol=1e-5, atol=1e-5)

@@ -76,12 +76,12 @@ class EngineGenerator:
 
 
 class _Asked(NamedTuple):
-    index: int
+    request_index: int
     text: WrittenText
 
 
 class _Prompt(NamedTuple):
-    index: int
+    request_index: int
     token_ids: list[int]
 
 

@@ -5,12 +5,12 @@ The token is drawn by inverse CDF in the order of token ids, so a uniform number
 """
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from potstill import _native
 from potstill.engine.repetition import NgramBan
 from potstill.types import SamplingParams
 
@@ -79,66 +79,63 @@ def edits_scores(params: SamplingParams) -> bool:
 
 
 def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
-    """Draw a token for each row of `logits` [B, V]; `uniforms` [B] in [0, 1)."""
-    native = _native_sample() if logits.device.type == "cpu" else None
-    if native is None:
+    """Draw a token for each row of `logits` [B, V]; `uniforms` [B] float64 in [0, 1)."""
+    if logits.device.type != "cpu":
         return draw_plain(logits, filters, uniforms)
-    token_ids, logprobs = native(logits.contiguous(), *filters, uniforms)
-    return Draw(torch.as_tensor(token_ids), torch.as_tensor(logprobs))
+    token_ids, logprobs = _native.sample(logits.contiguous(), *filters, uniforms)
+    return Draw(torch.from_numpy(token_ids), torch.from_numpy(logprobs))
 
 
 def draw_plain(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
     """The definition, in whole passes over [B, V]."""
-    logits = logits.float()
+    logits = logits.double()
     kept = apply_temperature(logits, filters.temperature)
     kept = apply_top_k(kept, filters.top_k)
     kept = apply_top_p(kept, filters.top_p)
     kept = apply_min_p(kept, filters.min_p)
     drawn = torch.where(filters.temperature == 0, logits.argmax(-1), invert_cdf(kept, uniforms))  # [B]
-    return Draw(drawn, logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0])
+    logprobs = logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
+    return Draw(drawn, logprobs.float())
 
 
 def apply_temperature(logits: Tensor, temperature: Tensor) -> Tensor:
     """Rows of temperature 0 stay as they are: they are greedy."""
-    return logits / torch.where(temperature > 0, temperature, 1.0)[:, None]
+    return logits / torch.where(temperature > 0, temperature, 1.0).to(logits.dtype)[:, None]
 
 
 def apply_top_k(logits: Tensor, top_k: Tensor) -> Tensor:
-    """Keep the `top_k` highest and whatever ties with the last of them; 0 keeps all."""
-    V = logits.shape[-1]
-    if not top_k.any():
-        return logits
-    k = torch.where(top_k > 0, top_k, V).clamp(max=V)
-    ranked = logits.topk(int(k.max()), dim=-1).values  # [B, max k]
-    lowest = ranked.gather(-1, k[:, None].long() - 1)  # [B, 1]
-    return logits.masked_fill(logits < lowest, -torch.inf)
+    """Keep the `top_k` likeliest tokens of each row; 0 keeps all."""
+    return keep_likeliest(logits, torch.where(top_k > 0, top_k, logits.shape[-1]))
 
 
 def apply_top_p(logits: Tensor, top_p: Tensor) -> Tensor:
-    """Keep the smallest set of likeliest tokens with a mass of at least `top_p`, and ties with its last."""
-    if not (top_p < 1).any():
-        return logits
-    ranked = logits.sort(dim=-1, descending=True).values
-    probs = ranked.softmax(-1)
-    mass_before = probs.cumsum(-1) - probs
+    """Keep the smallest set of likeliest tokens with a mass of at least `top_p`."""
+    probs = logits.sort(dim=-1, descending=True).values.softmax(-1)
+    mass_before = probs.cumsum(-1) - probs  # [B, V]
     # The mass *before* a token decides, so the token that crosses top_p stays and a row never empties.
-    num_kept = (mass_before < top_p[:, None]).sum(-1, keepdim=True).clamp(min=1)  # [B, 1]
-    lowest = ranked.gather(-1, num_kept - 1)
-    lowest = torch.where(top_p[:, None] < 1, lowest, -torch.inf)
-    return logits.masked_fill(logits < lowest, -torch.inf)
+    num_kept = (mass_before < top_p[:, None]).sum(-1).clamp(min=1)
+    return keep_likeliest(logits, torch.where(top_p < 1, num_kept, logits.shape[-1]))
 
 
 def apply_min_p(logits: Tensor, min_p: Tensor) -> Tensor:
     """Keep tokens with at least `min_p` times the likeliest token's probability."""
-    lowest = logits.amax(-1) + min_p.log()  # [B]; -inf where min_p is 0
+    lowest = logits.amax(-1) + min_p.to(logits.dtype).log()  # [B]; -inf where min_p is 0
     return logits.masked_fill(logits < lowest[:, None], -torch.inf)
 
 
+def keep_likeliest(logits: Tensor, num_kept: Tensor) -> Tensor:
+    """Forbid all but the `num_kept` [B] highest of each row; of equals, those of lower ids stay."""
+    order = logits.sort(dim=-1, descending=True, stable=True).indices
+    ranks = order.argsort(-1)  # [B, V]
+    return logits.masked_fill(ranks >= num_kept[:, None], -torch.inf)
+
+
 def invert_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """The token at which the cumulated probability first exceeds the uniform number, [B]."""
+    """The first token, in the order of ids, at which the cumulated probability exceeds the number, [B]."""
     cumulated = logits.double().softmax(-1).cumsum(-1)  # [B, V]
+    # Rounding may leave the sum a little under 1, so the number is a share of the sum.
     wanted = uniforms.double() * cumulated[:, -1]
-    return torch.searchsorted(cumulated, wanted[:, None], right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    return torch.searchsorted(cumulated, wanted[:, None], right=True)[:, 0]
 
 
 def penalise_repetition(logits: Tensor, row: int, output_ids: Sequence[int], penalty: float) -> None:
@@ -158,10 +155,3 @@ def ban(logits: Tensor, row: int, token_ids: set[int]) -> None:
     """Forbid tokens of a row, in place, unless that would forbid them all."""
     if token_ids and len(token_ids) < logits.shape[-1]:
         logits[row, torch.tensor(sorted(token_ids), device=logits.device)] = -torch.inf
-
-
-def _native_sample() -> Any | None:
-    try:
-        return import_module("potstill._native").sample
-    except (ImportError, AttributeError):
-        return None

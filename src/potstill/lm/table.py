@@ -21,12 +21,16 @@ class TableModel:
         if len({len(row) for row in rows.values()}) != 1:
             raise ConfigError("The rows of a table model differ in length; each holds one number a token.")
         with np.errstate(divide="ignore"):
-            self._rows = {suffix: np.log(_normalised(suffix, row)) for suffix, row in rows.items()}
+            self._rows: dict[tuple[int, ...], np.ndarray] = {
+                suffix: np.log(_normalised(suffix, row)) for suffix, row in rows.items()
+            }
         self._longest = max(len(suffix) for suffix in rows)
         self.vocab_size = len(rows[()])
 
     def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:
-        return np.stack([self._row(context.token_ids) for context in contexts]).astype(np.float32)  # [B, V]
+        rows = np.stack([self._row(context.token_ids) for context in contexts])  # [B, V]
+        logprobs: np.ndarray = rows.astype(np.float32)
+        return logprobs
 
     def _row(self, token_ids: tuple[int, ...]) -> np.ndarray:
         for length in range(min(self._longest, len(token_ids)), 0, -1):
@@ -40,4 +44,5 @@ def _normalised(suffix: tuple[int, ...], row: Sequence[float]) -> np.ndarray:
     probs = np.asarray(row, dtype=np.float64)
     if not (np.isfinite(probs).all() and (probs >= 0).all() and probs.sum() > 0):
         raise ConfigError(f"The row of {suffix} needs numbers >= 0 with a positive sum.")
-    return probs / probs.sum()
+    shares: np.ndarray = probs / probs.sum()
+    return shares

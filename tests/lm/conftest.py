@@ -1,0 +1,50 @@
+"""A Gemma with a BOS and a Llama without one, of a few thousand random weights."""
+
+from typing import Literal
+
+import pytest
+import torch
+
+from potstill.layers.rope import RopeSettings
+from potstill.lm.decoder import NeuralDecoder
+from potstill.models.config import DecoderConfig
+from potstill.models.decoder import Decoder
+
+VOCAB_SIZE = 61
+
+
+def random_decoder(model_type: Literal["gemma3_text", "llama"]) -> Decoder:
+    config = DecoderConfig(
+        model_type=model_type,
+        vocab_size=VOCAB_SIZE,
+        hidden_size=32,
+        intermediate_size=48,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        max_positions=64,
+        norm_eps=1e-6,
+        query_scale=8**-0.5,
+        activation="gelu_pytorch_tanh",
+        rope=RopeSettings(10_000.0),
+        rope_local=RopeSettings(1_000.0),
+        windows=(5, None, 5) if model_type == "gemma3_text" else (None,) * 3,
+        tied=True,
+    )
+    decoder = Decoder(config)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return decoder.eval()
+
+
+@pytest.fixture
+def gemma() -> NeuralDecoder:
+    return NeuralDecoder(random_decoder("gemma3_text"), bos_id=2, kv_bytes=1 << 20, block_size=4)
+
+
+@pytest.fixture
+def llama() -> NeuralDecoder:
+    return NeuralDecoder(random_decoder("llama"), bos_id=None, kv_bytes=1 << 20, block_size=4)

@@ -1,0 +1,111 @@
+"""What holds for every language model of the project, each in its definition and in its cached steps."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.lm.context import Context
+from potstill.lm.protocol import StepRow
+from potstill.lm.stateless import Stateless
+from potstill.lm.table import TableModel
+
+
+def table():
+    return TableModel({(): [1, 2, 3], (1,): [0, 0, 1], (1, 2): [5, 1, 1]})
+
+
+EVERY_LM = ["table", "gemma", "llama"]
+
+
+@pytest.fixture(params=EVERY_LM)
+def lm(request):
+    return table() if request.param == "table" else request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def decoder(lm):
+    return lm if hasattr(lm, "step") else Stateless(lm, num_blocks=40, block_size=4)
+
+
+def contexts(vocab_size, count=7):
+    rng = random.Random(9)
+    shared = tuple(rng.randrange(vocab_size) for _ in range(9))
+    for index in range(count):
+        own = tuple(rng.randrange(vocab_size) for _ in range(index + 1))
+        yield Context(shared[: index + 4], own)
+
+
+def table_for(num_positions, decoder, blocks):
+    return [next(blocks) for _ in range(-(-num_positions // decoder.block_size))]
+
+
+def assert_same_distribution(decoder, scores, asked):
+    torch.testing.assert_close(
+        torch.as_tensor(scores).float().log_softmax(-1),
+        torch.from_numpy(decoder.next_logprobs(asked)),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def definition(decoder):
+    return decoder.model if isinstance(decoder, Stateless) else decoder
+
+
+def test_every_language_model_gives_a_distribution(lm):
+    got = lm.next_logprobs([Context((1, 2)), Context((0,), (1,))])
+    assert got.shape == (2, lm.vocab_size) and got.dtype == np.float32
+    np.testing.assert_allclose(np.exp(got).sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_a_distribution_does_not_depend_on_where_prompt_ends_and_output_begins(lm):
+    first, second = lm.next_logprobs([Context((1, 0, 2)), Context((1,), (0, 2))])
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_a_step_over_whole_contexts_equals_the_definition(decoder):
+    asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
+    rows = []
+    for context in asked:
+        size = decoder.num_prepended + context.num_tokens
+        rows.append(StepRow(context, 0, size, table_for(size, decoder, blocks)))
+    assert_same_distribution(definition(decoder), decoder.step(rows), asked)
+
+
+def test_steps_of_a_few_positions_each_equal_the_definition(decoder):
+    """Pieces of prompts, single tokens, and rows that want no logits, mixed in one step."""
+    asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
+    sizes = [decoder.num_prepended + context.num_tokens for context in asked]
+    tables = [table_for(size, decoder, blocks) for size in sizes]
+    done = [0] * len(asked)
+    rng = random.Random(2)
+    while any(now < size for now, size in zip(done, sizes, strict=True)):
+        rows, finished = [], []
+        for index, (context, size) in enumerate(zip(asked, sizes, strict=True)):
+            num_new = min(rng.randrange(4), size - done[index])
+            if num_new == 0:
+                continue
+            is_last = done[index] + num_new == size
+            rows.append(StepRow(context, done[index], num_new, tables[index], wants_logits=is_last))
+            done[index] += num_new
+            finished += [context] if is_last else []
+        if not rows:
+            continue
+        scores = decoder.step(rows)
+        assert scores.shape == (len(finished), decoder.vocab_size)
+        if finished:
+            assert_same_distribution(definition(decoder), scores, finished)
+
+
+def test_rows_may_share_blocks_that_the_same_step_fills(decoder):
+    asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
+    size = decoder.num_prepended + asked[0].num_tokens
+    rows = [StepRow(asked[0], 0, size, table_for(size, decoder, blocks))]
+    for context in asked[1:]:
+        size = decoder.num_prepended + context.num_tokens
+        own = table_for(size - decoder.block_size, decoder, blocks)
+        shared = rows[0].block_table[:1]
+        rows.append(StepRow(context, decoder.block_size, size - decoder.block_size, shared + own))
+    assert_same_distribution(definition(decoder), decoder.step(rows), asked)

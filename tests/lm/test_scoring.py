@@ -1,0 +1,85 @@
+import random
+
+import pytest
+import torch
+
+from potstill.errors import UsageError
+from potstill.lm import scoring
+from potstill.lm.context import Context
+
+
+def score_slowly(model, prompt_ids, target_ids):
+    """The definition: one token after the other."""
+    return sum(
+        float(model.next_logprobs([Context(prompt_ids, target_ids[:position])])[0, token_id])
+        for position, token_id in enumerate(target_ids)
+    )
+
+
+def some_requests(vocab_size, shortest_prompt):
+    rng = random.Random(6)
+
+    def draw(count):
+        return tuple(rng.randrange(vocab_size) for _ in range(count))
+
+    prompts = [draw(rng.randrange(shortest_prompt, 14)) for _ in range(6)]
+    prompts += [prompts[0][: len(prompts[0]) // 2 + 1] + draw(9), draw(30)]
+    requests = [(rng.choice(prompts), draw(rng.randrange(9))) for _ in range(16)]
+    return requests + requests[:5] + [(prompts[1] + requests[3][1], draw(2))]
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 24, 4096])
+@pytest.mark.parametrize("name", ["gemma", "llama"])
+def test_scores_equal_the_definition_token_by_token(name, batch_tokens, request):
+    model = request.getfixturevalue(name)
+    requests = some_requests(model.vocab_size, shortest_prompt=1 - model.num_prepended)
+    got = scoring.score_targets(model, requests, batch_tokens=batch_tokens)
+    expected = [score_slowly(model, *asked) for asked in requests]
+    torch.testing.assert_close(torch.tensor(got), torch.tensor(expected), rtol=1e-4, atol=1e-3)
+
+
+def test_what_requests_share_is_run_once(gemma, monkeypatch):
+    sizes = []
+    forward = gemma.decoder.forward
+    monkeypatch.setattr(
+        gemma.decoder, "forward", lambda ids, seen: sizes.append(len(ids)) or forward(ids, seen)
+    )
+    prompt = tuple(range(20))
+    scoring.score_targets(gemma, [(prompt, (last, 3)) for last in range(10)] + [(prompt, (4, 3))])
+    # 22 positions are run (the last target token is not), five blocks of four are shared.
+    assert sizes == [22 + 9 * 2]
+
+
+def test_progress_counts_every_request(gemma):
+    class Counted:
+        count = 0
+
+        def advance(self, count=1):
+            self.count += count
+
+        def note(self, text):
+            pass
+
+    task = Counted()
+    requests = [((1, 2), (3,)), ((1, 2), (3,)), ((1,), ()), ((5,), (6, 7))]
+    assert scoring.score_targets(gemma, requests, batch_tokens=1, task=task)[2] == 0
+    assert task.count == 4
+
+
+def test_logits_are_never_held_for_more_rows_than_a_chunk():
+    seen = []
+
+    def head(rows):
+        seen.append(len(rows))
+        return torch.zeros(len(rows), 8)
+
+    got = scoring.label_logprobs(head, torch.zeros(600, 3), torch.zeros(600, dtype=torch.int64))
+    torch.testing.assert_close(got, torch.full((600,), -torch.log(torch.tensor(8.0)).item()))
+    assert max(seen) <= 256 and sum(seen) == 600
+
+
+def test_a_target_that_cannot_be_scored_is_refused_with_its_numbers(gemma, llama):
+    with pytest.raises(UsageError, match="no BOS"):
+        scoring.score_targets(llama, [((), (1, 2))])
+    with pytest.raises(UsageError, match="prompt of 60 tokens and a target of 10 .* 64 positions"):
+        scoring.score_targets(gemma, [((1,) * 60, (1,) * 10)])
