@@ -56,7 +56,7 @@ def test_a_table_becomes_settings_and_goes_back() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"name": "a", "trainin": {}}, "The recipe has no 'trainin'; did you mean 'training'?"),
+        ({"name": "a", "trainin": {}}, "the top level has no 'trainin'; did you mean 'training'?"),
         ({"name": "a", "training": {"learning_rat": 1}}, r"\[training\] has no 'learning_rat'; did you mean"),
         ({"name": "a", "training": {"zzz": 1}}, r"\[training\] has no 'zzz'; it has method, learning_rate"),
         ({}, "needs name"),
@@ -69,13 +69,15 @@ def test_a_table_becomes_settings_and_goes_back() -> None:
         ({"name": "a", "size": "large"}, "size is 'large'; it must be a whole number or one of 'auto'"),
         ({"name": "a", "training": 1}, "training is 1; it must be a table"),
         ({"name": "a", "training": {"method": "lorra"}}, "training.method is 'lorra'.*Did you mean 'lora'"),
-        ({"name": "a", "training": {"learning_rate": -1}}, r"\[training\]: learning_rate is -1.0"),
+        ({"name": "a", "training": {"learning_rate": -1}}, r"\[training\] learning_rate is -1.0"),
         ({"name": "a", "thresholds": {"copy": "x"}}, "thresholds.copy is 'x'; it must be a number"),
     ],
 )
 def test_a_wrong_table_is_refused_by_table_key_and_nearest_key(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_table(Outer, table)
+    with pytest.raises(ConfigError, match=f"^x.toml: .*{message}"):
+        from_table(Outer, table, "x.toml")
 
 
 def test_descriptions_come_from_the_docstring_with_continued_lines() -> None:
@@ -88,7 +90,7 @@ def test_descriptions_come_from_the_docstring_with_continued_lines() -> None:
 def test_the_schema_names_types_defaults_and_requirements() -> None:
     told = schema(Outer)
     assert told["required"] == ["name"]
-    assert told["properties"]["limit"] == {"type": "integer", "default": None}
+    assert told["properties"]["limit"] == {"type": "integer"}
     inner = told["properties"]["training"]
     assert inner["properties"]["method"]["enum"] == ["full", "lora"]
     assert inner["properties"]["learning_rate"] == {

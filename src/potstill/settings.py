@@ -19,19 +19,14 @@ _Settings = TypeVar("_Settings")
 
 
 def from_table(cls: type[_Settings], table: Mapping[str, Any], where: str = "") -> _Settings:
-    """A `cls` from a TOML table; a ConfigError names the table `where`, the key and the nearest known key."""
-    hints = field_types(cls)
-    for key in table:
-        if key not in hints:
-            raise ConfigError(f"{_name_of(where)} has no {key!r}; {_nearest(key, list(hints))}")
-    values = {key: _read(hints[key], value, _join(where, key)) for key, value in table.items()}
-    absent = [field.name for field in settings_fields(cls) if _is_required(field) and field.name not in table]
-    if absent:
-        raise ConfigError(f"{_name_of(where)} needs {', '.join(absent)}.")
+    """A `cls` from a TOML table, such as a whole file.
+
+    A ConfigError begins with `where` (the file, say) and names the table, the key and the nearest known key.
+    """
     try:
-        return cls(**values)
+        return _read_table(cls, table, "")
     except ConfigError as error:
-        raise ConfigError(f"{_name_of(where)}: {error}" if where else str(error)) from None
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
 
 
 def to_table(settings: Any) -> dict[str, Any]:
@@ -48,7 +43,7 @@ def schema(cls: type) -> dict[str, Any]:
         if field.name in told:
             properties[field.name]["description"] = told[field.name]
         default = _default_of(field)
-        if default is not MISSING and not is_dataclass(default):
+        if default is not MISSING and default is not None and not is_dataclass(default):
             properties[field.name]["default"] = _plain(default)
     required = [field.name for field in settings_fields(cls) if _is_required(field)]
     result: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -88,6 +83,23 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
+def _read_table(cls: type[_Settings], table: Mapping[str, Any], path: str) -> _Settings:
+    hints = field_types(cls)
+    for key in table:
+        if key not in hints:
+            raise ConfigError(f"{_name_of(path)} has no {key!r}; {_nearest(key, list(hints))}")
+    values = {key: _read(hints[key], value, _join(path, key)) for key, value in table.items()}
+    absent = [field.name for field in settings_fields(cls) if _is_required(field) and field.name not in table]
+    if absent:
+        raise ConfigError(f"{_name_of(path)} needs {', '.join(absent)}.")
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        # Some classes say themselves which table they are.
+        named = not path or str(error).startswith("[")
+        raise ConfigError(str(error) if named else f"[{path}] {error}") from None
+
+
 def _read(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
@@ -104,7 +116,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in pairs.items()}
     if is_dataclass(kind):
         assert isinstance(kind, type)
-        return from_table(kind, _expect(value, (dict,), "a table", where), where)
+        return _read_table(kind, _expect(value, (dict,), "a table", where), where)
     return _read_scalar(kind, value, where)
 
 
@@ -160,12 +172,12 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     return f"{hint}It has {', '.join(known) or 'no keys'}." if hint else f"it has {', '.join(known)}."
 
 
-def _name_of(where: str) -> str:
-    return f"[{where}]" if where else "The recipe"
+def _name_of(path: str) -> str:
+    return f"[{path}]" if path else "the top level"
 
 
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 def _is_required(field: Field[Any]) -> bool:

@@ -30,6 +30,10 @@ def mark_complete(folder: Path, stage: str, fingerprint: str) -> None:
     write_json(folder / NAME, {"format": _FORMAT, "stage": stage, "fingerprint": fingerprint, "files": files})
 
 
+def unmark_complete(folder: Path) -> None:
+    (folder / NAME).unlink(missing_ok=True)
+
+
 def check_complete(folder: Path, stage: str) -> None:
     """Raise a DamagedError that names the first file that is not as it was when the stage ended.
 

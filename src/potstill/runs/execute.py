@@ -5,6 +5,7 @@ tells what happened and may lag behind by one row after a kill, never the other 
 """
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from potstill.errors import DiskFull
+from potstill.errors import DiskFull, UsageError
 from potstill.files import write_text
 from potstill.locks import locked
 from potstill.meters import Measured, measuring
 from potstill.progress import Progress
-from potstill.runs.complete import check_complete, is_complete, mark_complete
+from potstill.runs.complete import check_complete, is_complete, mark_complete, unmark_complete
 from potstill.runs.fingerprint import fingerprints, stage_folder
 from potstill.runs.ledger import Ledger, StageOutcome
 from potstill.runs.stage import Stage, StageContext
@@ -43,17 +44,21 @@ def execute(
     *,
     recipe: str = "",
     environment: Mapping[str, Any] | None = None,
+    redo: str | None = None,
 ) -> dict[str, Path]:
     """The output folder of every stage, run or found complete.
 
-    `recipe` is the recipe's text, kept in the run's folder so that `run resume` needs nothing else. Raises
-    LockedError when another process works on the folder, and DamagedError naming the file where the output of
-    a complete stage was changed.
+    `recipe` is the recipe's text, kept in the run's folder so that `run resume` needs nothing else. The
+    output of the stage called `redo` is thrown away first. Raises LockedError when another process works on
+    the folder, and DamagedError naming the file where the output of a complete stage was changed.
     """
     with locked(run_folder), _sigterm_raises(), Ledger.open(run_folder / LEDGER_NAME) as ledger:
         if recipe:
             _keep_recipe(run_folder, recipe)
         run_id = ledger.start_run(recipe, seed, environment or {})
+        if redo is not None:
+            _throw_away(stages, redo, run_folder, seed)
+            ledger.event("redo", redo, run_id)
         if message := ledger.fallback_message():
             ledger.event("ledger", message, run_id)
         try:
@@ -100,6 +105,17 @@ def _run_stage(stage: Stage, fingerprint: str, context: StageContext, ledger: Le
             ledger.end_stage(stage_id, _outcome_of(error), measured)
         raise
     ledger.end_stage(stage_id, "done", measured)
+
+
+def _throw_away(stages: Sequence[Stage], name: str, run_folder: Path, seed: int) -> None:
+    known = fingerprints(stages, seed)
+    if name not in known:
+        raise UsageError(f"The run has no stage {name!r}; it has {', '.join(known)}.")
+    folder = stage_folder(run_folder, name, known[name])
+    # First what makes it complete, so that a kill half way leaves an unfinished stage and no damaged one.
+    unmark_complete(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _publish(stage: Stage, folder: Path, run_folder: Path) -> None:

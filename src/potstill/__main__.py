@@ -1,0 +1,5 @@
+"""`python -m potstill` is the command `potstill`."""
+
+from potstill.cli.main import main
+
+main()

@@ -1,0 +1,19 @@
+"""Options that several commands share, spelt and described once."""
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with a `schema`.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:N; left out: the best one there is.")
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads; left out: one for each core.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one value of the recipe. Repeatable."),
+]
