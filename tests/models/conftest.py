@@ -1,6 +1,6 @@
 """Tiny models of every family, made by transformers with random weights and written to a folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,15 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "llama linear": ("Llama", {"rope_parameters": LINEAR | {"rope_theta": 300.0}}),
     "llama llama3": ("Llama", {"rope_parameters": LLAMA3, "tie_word_embeddings": True}),
     "llama biases": ("Llama", {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 4}),
+    # The constants of published models, which GGUF files leave unsaid.
+    "gemma3 published": (
+        "Gemma3",
+        {"sliding_window": 4, "query_pre_attn_scalar": 16, "num_hidden_layers": 7},
+    ),
+    "llama published": (
+        "Llama",
+        {"rope_parameters": LLAMA3 | {"rope_theta": 5e5, "original_max_position_embeddings": 8192}},
+    ),
     "qwen2": ("Qwen2", {"hidden_size": 64}),
     "qwen2 window": (
         "Qwen2",
@@ -58,6 +67,15 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "qwen3": ("Qwen3", {"tie_word_embeddings": True}),
     "qwen3 biases": ("Qwen3", {"attention_bias": True}),
 }
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tensors this small are computed faster by one thread than handed to several."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
 
 
 @pytest.fixture(params=FAMILIES)
@@ -90,7 +108,9 @@ def reference_model() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def saved_reference(reference_model: Callable[[str], Any], tmp_path: Path) -> Callable[[str], tuple[Any, Path]]:
+def saved_reference(
+    reference_model: Callable[[str], Any], tmp_path: Path
+) -> Callable[[str], tuple[Any, Path]]:
     """The model, and the folder transformers wrote it to."""
 
     def make(name: str) -> tuple[Any, Path]:

@@ -81,7 +81,12 @@ class DecoderConfig:
             ("query_scale", self.query_scale, 0 < self.query_scale <= 1000, "in (0, 1000]"),
             ("windows", self.windows, len(self.windows) == self.num_layers, "one a layer"),
             ("windows", self.windows, all(w is None or w >= 1 for w in self.windows), ">= 1 each"),
-            ("logit_softcap", self.logit_softcap, (self.logit_softcap or 1) > 0, "> 0"),
+            (
+                "logit_softcap",
+                self.logit_softcap,
+                self.logit_softcap is None or self.logit_softcap > 0,
+                "> 0",
+            ),
         )
         for name, number, holds, range_text in checks:
             if not holds:

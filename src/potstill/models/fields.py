@@ -1,10 +1,12 @@
 """Typed reading of a table that came from a file: a wrong or missing value is an error that names it."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from potstill.errors import DamagedError
+
+_MAX_FLOAT = sys.float_info.max
 
 
 class Fields:
@@ -29,8 +31,9 @@ class Fields:
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self._value(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.error(name, f"is {value!r}; a finite number belongs there")
+        # An integer of JSON may have thousands of digits: compared first, since float() would raise.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_FLOAT:
+            raise self.error(name, f"is {value!r:.40}; a finite number belongs there")
         return float(value)
 
     def flag(self, name: str, default: bool | None = None) -> bool:

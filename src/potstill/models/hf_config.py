@@ -228,7 +228,9 @@ def _ropes(fields: Fields, is_gemma: bool) -> tuple[RopeSettings, RopeSettings]:
     rope = _rope(fields.table("rope_scaling") if fields.has("rope_scaling") else full, fields, theta)
     if full.has("rope_theta"):
         rope = RopeSettings(full.number("rope_theta"), rope.scaling)
-    return rope, _rope(parameters.table("sliding_attention"), fields, local_theta)
+    local = parameters.table("sliding_attention")
+    local.refuse("rope_type", "default")
+    return rope, _rope(local, fields, local_theta)
 
 
 def _rope(parameters: Fields, fields: Fields, theta: float) -> RopeSettings:
