@@ -8,4 +8,5 @@ NB_MODULE(_native, m) {
     m.def("max_threads", &potstill::max_threads,
           "Threads a kernel may use: OpenMP's count, 1 without OpenMP.");
     potstill::bind_attention(m);
+    potstill::bind_sampling(m);
 }

@@ -5,5 +5,6 @@
 namespace potstill {
 
 void bind_attention(nanobind::module_& m);
+void bind_sampling(nanobind::module_& m);
 
 }  // namespace potstill

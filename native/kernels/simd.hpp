@@ -43,4 +43,30 @@ POTSTILL_INLINE float exp_nonpositive(float x) {
     return x > -87.0F ? p * power : 0.0F;
 }
 
+// The same in double, within 4 units in the last place; 0 below -708.
+POTSTILL_INLINE double exp_nonpositive(double x) {
+    const double clamped = x > -708.0 ? x : -708.0;
+    const double shifted = clamped * 1.4426950408889634 + 6755399441055744.0;  // 1.5 * 2^52
+    const double n = shifted - 6755399441055744.0;
+    const double r = (clamped - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
+    double p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0;
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+    p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    const auto low_bits =
+        std::bit_cast<std::int64_t>(shifted) - std::bit_cast<std::int64_t>(6755399441055744.0);
+    const auto power = std::bit_cast<double>((low_bits + 1023) << 52);
+    return x > -708.0 ? p * power : 0.0;
+}
+
 }  // namespace potstill
