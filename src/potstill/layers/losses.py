@@ -68,9 +68,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden, dtype=exact) if wanted.hidden else None  # [M, E]
         grad_head = torch.zeros_like(head_weight, dtype=exact) if wanted.head else None  # [V, E]
 
+        # One buffer for all chunks: the kernel hands out fresh memory of this size a page fault at a time.
+        buffer = hidden.new_empty(min(chunk_rows, len(hidden)), len(head_weight))  # [C, V]
+
         for start in range(0, len(hidden), chunk_rows):
             rows = slice(start, start + chunk_rows)
-            logits = hidden[rows] @ head_weight.T  # [C, V]
+            logits = torch.mm(hidden[rows], head_weight.T, out=buffer[: len(labels[rows])])
             loss += _to_gradient_(logits, labels[rows], softcap)
             if grad_hidden is not None:
                 grad_hidden[rows] = logits @ head_weight

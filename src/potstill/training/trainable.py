@@ -35,20 +35,16 @@ def compute_dtype(settings: TrainingSettings, device: torch.device) -> torch.dty
 
 
 def _add_lora(decoder: "Decoder", settings: TrainingSettings) -> None:
-    from potstill.models.adapters import LoraConfig, add_lora
+    from potstill.models.adapters import PROJECTIONS, LoraConfig, add_lora
 
     rank = settings.lora_rank or _LORA_RANK
     config = LoraConfig(
-        rank=rank, alpha=settings.lora_alpha or 2 * rank, dropout=settings.lora_dropout or 0.0
+        rank=rank,
+        alpha=settings.lora_alpha or 2 * rank,
+        dropout=settings.lora_dropout or 0.0,
+        target_modules=settings.lora_targets or PROJECTIONS,
     )
-    if settings.lora_targets is not None:
-        config = LoraConfig(
-            rank=rank, alpha=config.alpha, dropout=config.dropout, target_modules=settings.lora_targets
-        )
-    before = {id(parameter) for parameter in decoder.parameters()}
     add_lora(decoder, config, derive_seed(settings.seed, "lora"))
-    for parameter in decoder.parameters():
-        parameter.requires_grad_(id(parameter) not in before)
 
 
 def _is_embedding(name: str) -> bool:

@@ -46,7 +46,8 @@ def train(
     `decoder` comes with its first weights, also where an earlier process was killed: the newest valid
     checkpoint in `folder` is then continued, on a CPU with the same number of threads to the same last bit.
     RefusedError where `folder` belongs to a training with other settings, examples or first weights. On
-    return the decoder computes in the dtype it was trained in, and nothing in it requires a gradient.
+    return the decoder computes in the dtype it was trained in (LoRA's additions are float32), and nothing in
+    it requires a gradient.
     """
     _check_examples(decoder, examples)
     with locked(folder):
@@ -123,7 +124,8 @@ class _Run:
         )
 
     def close(self) -> None:
-        self._weights.close()
+        # A LoRA layer takes float32 additions beside rounded weights, and that is what its file should hold.
+        self._weights.close(unrounded=self._settings.method == "lora")
         self._decoder.requires_grad_(False)
         self._decoder.eval()
 

@@ -17,7 +17,7 @@ from potstill.errors import DamagedError
 class TrainedWeights:
     """A master of every parameter of `decoder` that requires a gradient; all of them compute in `dtype`.
 
-    Buffers (rotation tables) keep their dtype. `close` must follow when training ends.
+    Buffers keep their dtype. `close` must follow when training ends.
     """
 
     def __init__(self, decoder: nn.Module, dtype: torch.dtype) -> None:
@@ -61,10 +61,14 @@ class TrainedWeights:
             master.copy_(tensors[name])
         self.publish()
 
-    def close(self) -> None:
+    def close(self, *, unrounded: bool) -> None:
+        """Let go of the parameters; `unrounded` leaves the masters' own values in them, in float32."""
         for hook in self._hooks:
             hook.remove()
         self.drop_gradients()
+        if unrounded:
+            for name, parameter in self._parameters.items():
+                parameter.data = self.masters[name].data
 
 
 def _collect(parameter: nn.Parameter, master: Tensor) -> RemovableHandle:
