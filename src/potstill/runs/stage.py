@@ -30,7 +30,8 @@ class StageContext:
     inputs    the output folder of each stage it needs
     seed      its own seed, made from the run's seed and its name
     progress  where it tells how far it is
-    record    keeps a figure (any JSON value) in the ledger; the same name again replaces it
+    record    keeps a figure (any JSON value) in the ledger; the same name again replaces it. Record what the
+              files say once they are there: a chunk made by a killed process is not made again
     """
 
     folder: Path
