@@ -1,0 +1,23 @@
+"""From a model's files to a generator."""
+
+from pathlib import Path
+
+import torch
+
+from potstill.engine.engine import Engine
+from potstill.engine.generator import EngineGenerator
+from potstill.engine.params import EngineParams
+from potstill.lm.load import DtypeName, load_lm
+
+
+def load_generator(
+    path: Path,
+    *,
+    dtype: DtypeName = "auto",
+    device: torch.device | str | None = None,
+    params: EngineParams | None = None,
+) -> EngineGenerator:
+    """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the CPU."""
+    params = params or EngineParams()
+    model, tokenizer = load_lm(path, dtype=dtype, device=device or "cpu", params=params)
+    return EngineGenerator(Engine(model, params, tokenizer.eos_ids), tokenizer)
