@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from potstill import _native, devices
+from potstill.errors import ConfigError, DeviceMissing
+
+
+@pytest.fixture
+def threads_restored():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_follow_the_environment_and_else_the_cores_of_this_process(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert devices.num_threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert devices.num_threads() == devices.available_cores() >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    with pytest.raises(ConfigError, match="OMP_NUM_THREADS is 'many'"):
+        devices.num_threads()
+
+
+def test_torch_and_the_kernels_use_the_same_number_of_threads(threads_restored):
+    for count in (1, 2):
+        assert devices.use_threads(count) == count
+        assert torch.get_num_threads() == count
+        assert _native.max_threads() in (count, 1)
+    with pytest.raises(ConfigError, match="threads is 0"):
+        devices.use_threads(0)
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert devices.default_device("cpu") == torch.device("cpu")
+    assert devices.default_device().type in ("cpu", "cuda", "mps")
+    with pytest.raises(DeviceMissing, match="cuda:99"):
+        devices.default_device("cuda:99")
+    with pytest.raises(ConfigError, match="'abacus'"):
+        devices.default_device("abacus")
+
+
+def test_a_machine_is_described_in_plain_values():
+    machine = devices.describe_machine()
+    assert machine["torch"] == torch.__version__
+    assert machine["memory_bytes"] is None or machine["memory_bytes"] > 2**28
+    assert isinstance(machine["cpu_features"], list)
+    assert isinstance(devices.bf16_is_faster(), bool)
+
+
+def test_importing_devices_leaves_torch_alone():
+    code = "import sys, potstill.devices; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
