@@ -59,6 +59,20 @@ def test_gradients_are_those_of_each_sequence_alone(lengths: list[int], window: 
         torch.testing.assert_close(gradient, expected_gradient, atol=5e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("window", [None, 6])
+def test_bfloat16_gives_what_float32_gives_but_for_rounding(window: int | None, num_kv_heads: int) -> None:
+    inputs = packed(LENGTHS, num_kv_heads)
+    rounded = [x.detach().bfloat16().requires_grad_() for x in inputs]
+    results = []
+    for tensors in (rounded, [x.detach().float().requires_grad_() for x in rounded]):
+        got = PackedAttention(LENGTHS).attend(0, *tensors, scale=0.25, window=window)
+        direction = torch.randn(got.shape, generator=torch.Generator().manual_seed(2))
+        results.append([got.float(), *torch.autograd.grad((got * direction).sum(), tensors)])
+    for in_bfloat16, in_float32 in zip(*results, strict=True):
+        torch.testing.assert_close(in_bfloat16.float(), in_float32, atol=0.06, rtol=0.03)
+
+
 def test_positions_start_again_in_each_sequence() -> None:
     assert PackedAttention([3, 1, 2]).positions.tolist() == [0, 1, 2, 0, 0, 1]
 

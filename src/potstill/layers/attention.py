@@ -6,15 +6,18 @@ cached of it, so no layer sees padding and the same modules train and decode.
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# A group may hold this share of padding before a new one starts: at 20 to 80 tokens a sequence a padded
-# row costs less than one more call of the kernel.
-_MAX_PADDING = 0.2
+# A group may hold this share of padding before a new one starts: measured best of 5% to 50% for 64 sequences
+# of 20 to 80 tokens.
+_MAX_PADDING = 0.1
+# Up to this length torch's fused kernel loses to plain products in bfloat16 on a CPU (five to one at 64
+# tokens), since it does not use the processor's bfloat16 instructions; beyond it the scores take much memory.
+_MAX_PLAIN_POSITIONS = 512
 
 
 class Attention(Protocol):
@@ -36,56 +39,99 @@ class Attention(Protocol):
 
 
 class PackedAttention:
-    """B whole sequences in a row: causal inside each, nothing across; differentiable.
+    """B whole sequences in a row: causal inside each, nothing across; differentiable once.
 
-    Sequences of like length share one padded call of the fused kernel. Padding stands at the right, where
-    no causal query sees it, and its rows are left out of the result.
+    Sequences of like length share one padded call. Padding stands at the right, where no causal query sees
+    it, and its rows are left out of the result.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
         if not lengths or min(lengths) < 1:
             raise ValueError(f"every sequence needs at least one token, got lengths {list(lengths)[:8]}")
-        starts = [0, *accumulate(lengths)][:-1]
         self.positions = torch.cat([torch.arange(length) for length in lengths]).to(device)
-        self._groups, self._order = _make_groups(starts, lengths, device)
+        self._shapes = [(1, lengths[0])]
+        self._places: _Places | None = None
+        if len(lengths) > 1:
+            groups = _by_length(lengths)
+            self._shapes = [(len(members), lengths[members[0]]) for members in groups]
+            self._places = _Places.of(groups, lengths, device)
 
     def attend(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None
     ) -> Tensor:
-        N, H, D = q.shape
-        if self._order is None:
-            return _attend_batch(q[None], k[None], v[None], scale, window)[0]
+        if self._places is not None:
+            q, k, v = (_pad(x, self._places) for x in (q, k, v))
         outputs = []
-        for indices in self._groups:
-            B, T = indices.shape
-            flat = indices.view(-1)
-            rows = [x.index_select(0, flat).view(B, T, -1, D) for x in (q, k, v)]
-            outputs.append(_attend_batch(rows[0], rows[1], rows[2], scale, window).reshape(B * T, H, D))
-        return torch.cat(outputs).index_select(0, self._order)  # [N, H, D]
+        row = 0
+        for B, T in self._shapes:
+            batch = [x[row : row + B * T].reshape(B, T, *x.shape[1:]) for x in (q, k, v)]
+            outputs.append(_attend_batch(batch[0], batch[1], batch[2], scale, window).flatten(0, 1))
+            row += B * T
+        return outputs[0] if self._places is None else _unpad(torch.cat(outputs), self._places)
 
 
-def _make_groups(
-    starts: Sequence[int], lengths: Sequence[int], device: torch.device | str
-) -> tuple[list[Tensor], Tensor | None]:
-    """The padded batches, and where each of N tokens lies in their concatenation; None for one sequence."""
-    if len(lengths) == 1:
-        return [], None
-    groups = []
-    order = torch.empty(sum(lengths), dtype=torch.int64)
-    num_rows = 0
-    for members in _by_length(lengths):
-        T = max(lengths[i] for i in members)
-        first = torch.tensor([starts[i] for i in members])[:, None]
-        length = torch.tensor([lengths[i] for i in members])[:, None]
-        offsets = torch.arange(T)[None]
-        # A padded place repeats the last token of its sequence: a valid index whose result nobody reads.
-        indices = first + torch.minimum(offsets, length - 1)  # [B, T]
-        places = num_rows + torch.arange(indices.numel()).view_as(indices)
-        real = offsets < length
-        order[indices[real]] = places[real]
-        num_rows += indices.numel()
-        groups.append(indices.to(device))
-    return groups, order.to(device)
+class _Places(NamedTuple):
+    """Where N packed tokens stand among the padded rows of all groups.
+
+    token_of_row [rows]: a padded row repeats its sequence's last token; row_of_token [N]; padding: the rows
+    that nobody reads.
+    """
+
+    token_of_row: Tensor
+    row_of_token: Tensor
+    padding: Tensor
+
+    @classmethod
+    def of(cls, groups: list[list[int]], lengths: Sequence[int], device: torch.device | str) -> "_Places":
+        starts = torch.tensor([0, *accumulate(lengths)])
+        tokens, real = [], []
+        for members in groups:
+            length = torch.tensor([lengths[i] for i in members])[:, None]  # [B, 1]
+            offsets = torch.arange(lengths[members[0]])[None]  # [1, T]
+            tokens.append((starts[members][:, None] + torch.minimum(offsets, length - 1)).view(-1))
+            real.append((offsets < length).view(-1))
+        token_of_row, is_real = torch.cat(tokens), torch.cat(real)
+        row_of_token = torch.empty(sum(lengths), dtype=torch.int64)
+        row_of_token[token_of_row[is_real]] = is_real.nonzero()[:, 0]
+        padding = (~is_real).nonzero()[:, 0]
+        return cls(token_of_row.to(device), row_of_token.to(device), padding.to(device))
+
+
+def _pad(x: Tensor, places: _Places) -> Tensor:
+    padded: Tensor = _Pad.apply(x, places)  # type: ignore[no-untyped-call]
+    return padded
+
+
+def _unpad(x: Tensor, places: _Places) -> Tensor:
+    packed: Tensor = _Unpad.apply(x, places)  # type: ignore[no-untyped-call]
+    return packed
+
+
+class _Pad(torch.autograd.Function):
+    """Packed tokens to padded rows. No gradient comes from padding, so back is a selection too, not a sum."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: _Places) -> Tensor:
+        ctx.places = places
+        return x.index_select(0, places.token_of_row)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.index_select(0, ctx.places.row_of_token), None
+
+
+class _Unpad(torch.autograd.Function):
+    """Padded rows to packed tokens."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: _Places) -> Tensor:
+        ctx.places = places
+        return x.index_select(0, places.row_of_token)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        padded = gradient.index_select(0, ctx.places.token_of_row)
+        return padded.index_fill_(0, ctx.places.padding, 0), None
 
 
 def _by_length(lengths: Sequence[int]) -> list[list[int]]:
@@ -107,15 +153,37 @@ def _by_length(lengths: Sequence[int]) -> list[list[int]]:
 
 def _attend_batch(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
     """q [B, T, H, D]; k, v [B, T, K, D]; causal, within the window; returns [B, T, H, D]."""
-    B, T, H, D = q.shape
-    K = k.shape[2]
+    T = q.shape[1]
+    visible = _visible(T, window, q.device) if window is not None and window < T else None
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and T <= _MAX_PLAIN_POSITIONS:
+        return _attend_plainly(q * scale, k, v, _visible(T, None, q.device) if visible is None else visible)
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H or K, T, D]
-    visible = None
-    if window is not None and window < T:
-        places = torch.arange(T, device=q.device)
-        distance = places[:, None] - places
-        visible = (distance >= 0) & (distance < window)  # [T, T]
     out = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=visible, is_causal=visible is None, scale=scale, enable_gqa=H != K
+        q,
+        k,
+        v,
+        attn_mask=visible,
+        is_causal=visible is None,
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
     )
     return out.transpose(1, 2)
+
+
+def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    """The same as two batched products: the queries of heads that share keys stand in one long row."""
+    B, T, H, D = q.shape
+    K = k.shape[2]
+    G = H // K
+    q = q.view(B, T, K, G, D).permute(0, 2, 3, 1, 4).reshape(B * K, G * T, D)
+    k, v = (x.transpose(1, 2).reshape(B * K, T, D) for x in (k, v))
+    hidden = torch.zeros(T, T, dtype=q.dtype, device=q.device).masked_fill_(~visible, -torch.inf)
+    scores = torch.baddbmm(hidden.repeat(G, 1), q, k.mT)  # [B * K, G * T, T]
+    return (scores.softmax(-1) @ v).view(B, K, G, T, D).permute(0, 3, 1, 2, 4).reshape(B, T, H, D)
+
+
+def _visible(T: int, window: int | None, device: torch.device) -> Tensor:
+    """Which keys a query sees, [T, T]."""
+    places = torch.arange(T, device=device)
+    distance = places[:, None] - places
+    return (distance >= 0) & (distance < (T if window is None else window))
