@@ -85,7 +85,7 @@ def cpu_features() -> tuple[str, ...]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Plain values for reports and benchmark results; `memory_bytes` is None where the system does not say."""
+    """Plain values for reports; `memory_bytes` is None where the system does not say."""
     import torch
 
     return {

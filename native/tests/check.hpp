@@ -1,0 +1,36 @@
+// A check that holds in every build, unlike assert, and says where it failed.
+#pragma once
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                        \
+        }                                                                        \
+    } while (false)
+
+#define CHECK_THROWS(expression, Error) \
+    do {                                \
+        bool is_thrown = false;         \
+        try {                           \
+            expression;                 \
+        } catch (const Error&) {        \
+            is_thrown = true;           \
+        }                               \
+        CHECK(is_thrown);               \
+    } while (false)
+
+namespace potstill {
+
+inline bool is_close(double a, double b, double tolerance) {
+    return std::abs(a - b) <= tolerance * (1.0 + std::abs(b));
+}
+
+void test_attention();
+void test_sampling();
+
+}  // namespace potstill

@@ -1,0 +1,8 @@
+// Every kernel beside its plain definition, on inputs that reach each branch; ends with 0 if all hold.
+#include "tests/check.hpp"
+
+int main() {
+    potstill::test_attention();
+    potstill::test_sampling();
+    std::puts("native tests passed");
+}
