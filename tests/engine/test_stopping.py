@@ -1,0 +1,72 @@
+import random
+
+import pytest
+
+from potstill.engine.stopping import WrittenText, find_stop
+from potstill.types import SamplingParams
+
+
+class Letters:
+    """Tokens of one to three letters each."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+
+    def push(self, token_id):
+        return self._pieces[token_id]
+
+
+def write(pieces, **settings):
+    """What is left of the text, and how many pieces were written until it ended, or None."""
+    text = WrittenText(SamplingParams(**settings), Letters(pieces))
+    for index in range(len(pieces)):
+        if text.push(index):
+            return text.cut(is_complete=True), index + 1
+    return text.cut(is_complete=False), None
+
+
+def test_a_stop_text_may_straddle_tokens_and_is_cut_off():
+    assert write(["ab", "c#", "", "#", "d"], stop=("##",)) == ("abc", 4)
+
+
+def test_the_first_stop_text_in_the_text_decides():
+    assert write(["one", " two\n\nth", "ree"], stop=("th", "\n\n", "\n")) == ("one two", 2)
+
+
+def test_without_anything_to_stop_at_the_text_is_whole():
+    assert write(["one. ", "Two. ", "Three"]) == ("one. Two. Three", None)
+
+
+def test_the_text_ends_once_its_first_sentence_is_sure_to_be_complete():
+    pieces = [" Dr", ".", " Jones", " left", ".", " She", " went", " home", "."]
+    text, count = write(pieces, stop_at_first_sentence=True)
+    assert text == "Dr. Jones left." and count in (6, 7)
+
+
+def test_a_text_that_ends_by_itself_ends_its_sentence():
+    text = WrittenText(SamplingParams(stop_at_first_sentence=True), Letters([" All done."]))
+    assert not text.push(0)
+    assert text.cut(is_complete=True) == "All done."
+
+
+def test_a_sentence_that_max_tokens_cut_off_is_kept_as_it_is():
+    assert write([" All", " is"], stop_at_first_sentence=True) == (" All is", None)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_stop_texts_are_found_as_in_the_whole_text(seed):
+    rng = random.Random(seed)
+    whole = "".join(rng.choices("ab\n", k=40))
+    stops = tuple("".join(rng.choices("ab\n", k=rng.randrange(2, 6))) for _ in range(2))
+    pieces, start = [], 0
+    while start < len(whole):
+        pieces.append(whole[start : start + rng.randrange(1, 4)])
+        start += len(pieces[-1])
+    at = find_stop(whole, stops)
+    text, count = write(pieces, stop=stops)
+    assert (count is not None) == (at is not None)
+    # Of two stop texts, the one that is complete first decides.
+    if count is not None:
+        seen = "".join(pieces[:count])
+        assert text == seen[: find_stop(seen, stops)]
+        assert find_stop("".join(pieces[: count - 1]), stops) is None
