@@ -6,20 +6,16 @@ half-written file must never be taken for a whole one.
 
 import hashlib
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from potstill.errors import DamagedError, LockedError, ModelMissing
+from potstill.errors import DamagedError, ModelMissing
 from potstill.files import sha256_of, write_text, writing
-from potstill.locks import locked
+from potstill.hub.waiting_lock import waiting_lock
 from potstill.progress import Progress
 
 _CHUNK_BYTES = 1 << 20
-_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -65,30 +61,18 @@ def assemble(model: EmbeddedModel, cache: Path, *, progress: Progress) -> Path:
     this version of potstill knows.
     """
     path = cache / "models" / model.sha256[:16] / model.file_name
-    if not _is_whole(path, model):
-        pieces = _find_pieces(model)
-        with _alone_in(path.parent):
-            if not _is_whole(path, model):
-                _join(model, pieces, path, progress)
-                _mark_whole(path)
-    _show_licence_once(model, cache)
+    licence = cache / "licences" / model.name
+    if _was_checked(path) and licence.is_file():
+        return path
+    with waiting_lock(path.parent):
+        if not _was_checked(path):
+            if not _has_content(path, model):
+                _join(model, _find_pieces(model), path, progress)
+            write_text(_checked_path(path), _stamp(path))
+        if not licence.is_file():
+            print(f"{model.name} is used under the {model.licence}: {model.licence_url}", file=sys.stderr)
+            write_text(licence, f"{model.licence}\n{model.licence_url}\n")
     return path
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, waiting for another process that assembles the same model."""
-    deadline = time.monotonic() + _WAIT_S
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(locked(folder))
-                break
-            except LockedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield
 
 
 def _find_pieces(model: EmbeddedModel) -> list[Path]:
@@ -127,21 +111,14 @@ def _join(model: EmbeddedModel, pieces: list[Path], path: Path, progress: Progre
             )
 
 
-def _is_whole(path: Path, model: EmbeddedModel) -> bool:
-    """Whether the file has the right hash; looked up by size and time of change once it was checked."""
-    if not path.is_file() or path.stat().st_size != model.num_bytes:
-        return False
+def _has_content(path: Path, model: EmbeddedModel) -> bool:
+    return path.is_file() and path.stat().st_size == model.num_bytes and sha256_of(path) == model.sha256
+
+
+def _was_checked(path: Path) -> bool:
+    """Whether the hash was found right before and the file was not touched since."""
     checked = _checked_path(path)
-    if checked.is_file() and checked.read_text(errors="replace") == _stamp(path):
-        return True
-    if sha256_of(path) != model.sha256:
-        return False
-    _mark_whole(path)
-    return True
-
-
-def _mark_whole(path: Path) -> None:
-    write_text(_checked_path(path), _stamp(path))
+    return path.is_file() and checked.is_file() and checked.read_text(errors="replace") == _stamp(path)
 
 
 def _checked_path(path: Path) -> Path:
@@ -151,11 +128,3 @@ def _checked_path(path: Path) -> Path:
 def _stamp(path: Path) -> str:
     status = path.stat()
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}\n"
-
-
-def _show_licence_once(model: EmbeddedModel, cache: Path) -> None:
-    shown = cache / "licences" / model.name
-    if shown.is_file():
-        return
-    print(f"{model.name} is used under the {model.licence}: {model.licence_url}", file=sys.stderr)
-    write_text(shown, f"{model.licence}\n{model.licence_url}\n")

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from potstill.errors import DamagedError, DiskFull, ModelMissing
 from potstill.files import read_json, sha256_of, write_json
+from potstill.hub.waiting_lock import waiting_lock
 from potstill.hub.weight_files import files_to_fetch, holds_weights, only_pickles, pickle_refusal
 from potstill.progress import Progress, Task
 
@@ -66,7 +67,8 @@ def fetch(model: HubModel, records: Path, *, progress: Progress) -> FetchedModel
         raise ModelMissing(
             f"Fetching {model.repo_id} broke off ({error}). Run the same command again to go on from there."
         ) from None
-    write_json(record, {"commit": listing.commit, "files": [file.name for file in files]})
+    with waiting_lock(records):
+        write_json(record, {"commit": listing.commit, "files": [file.name for file in files]})
     return _as_fetched(folder, listing.commit, [file.name for file in files])
 
 
