@@ -22,7 +22,6 @@ from typing import Any
 
 from potstill.files import write_json
 from potstill.progress import Silent
-from potstill.runs import ledger as ledger_module
 from potstill.runs.execute import execute
 from potstill.runs.stage import Stage, StageContext
 
@@ -82,7 +81,7 @@ class Points:
             connection.set_trace_callback(lambda statement: self.reach())
             return connection
 
-        ledger_module.sqlite3.connect = traced  # type: ignore[assignment]
+        sqlite3.connect = traced  # type: ignore[assignment]
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def forked(folder: Path, *options: str) -> int:
     child = os.fork()
     if child == 0:
         try:
-            import crash_driver
+            from runs import crash_driver
 
             sys.argv = ["crash_driver.py", str(folder), *options]
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -76,9 +76,8 @@ def check_resumed(folder: Path, wanted: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_a_kill_at_every_point_that_touches_the_disk_changes_no_byte(
-    tmp_path: Path, uninterrupted: tuple[dict[str, str], int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
 ) -> None:
-    monkeypatch.syspath_prepend(str(DRIVER.parent))
     wanted, num_points = uninterrupted
     assert num_points > 100
     for point in range(num_points):
@@ -90,9 +89,8 @@ def test_a_kill_at_every_point_that_touches_the_disk_changes_no_byte(
 
 @pytest.mark.slow
 def test_kills_one_after_the_other_end_in_the_same_bytes(
-    tmp_path: Path, uninterrupted: tuple[dict[str, str], int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
 ) -> None:
-    monkeypatch.syspath_prepend(str(DRIVER.parent))
     wanted, _ = uninterrupted
     random_points = random.Random(0)
     for attempt in range(10):

@@ -42,12 +42,13 @@ def generate(
     as it is.
     """
     from potstill.cli.configuration import apply_hub, load_configuration
-    from potstill.cli.running import use_threads
     from potstill.cli.writing import open_writer, show_completions, show_stream
     from potstill.progress import progress_for
 
     user = load_configuration().settings
     apply_hub(user.hub)
+    from potstill.devices import use_threads
+
     use_threads(threads or user.device.threads)
     changes = {
         "max_tokens": max_tokens,

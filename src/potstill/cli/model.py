@@ -93,11 +93,17 @@ def _told(found: "LocalModel") -> dict[str, Any]:
 
 
 def _config(path: Path) -> dict[str, Any]:
+    """The single values of config.json, or of a GGUF file's metadata."""
     from dataclasses import asdict
 
-    from potstill.models.load import read_config
+    if path.is_dir():
+        from potstill.models.load import read_config
 
-    values = asdict(read_config(path))
+        values: dict[str, Any] = asdict(read_config(path))
+    else:
+        from potstill.models.gguf_file import GgufFile
+
+        values = dict(GgufFile(path).metadata)
     return {key: value for key, value in values.items() if isinstance(value, bool | int | float | str)}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.cli.configuration import UserSettings, apply_hub
 from potstill.cli.output import format_bytes, print_json, print_table, printable, say
+from potstill.locks import locked
 from potstill.progress import format_duration, progress_for
 
 if TYPE_CHECKING:
@@ -18,12 +19,18 @@ def run_recipe(
     recipe: "Recipe", user: UserSettings, *, as_json: bool, quiet: bool, redo: str | None = None
 ) -> None:
     """Run what is missing of the recipe and print where the results are."""
+    from potstill.runs.recipe import run_folder_of
+
+    folder = run_folder_of(recipe, user.paths.runs)
+    # Asked again by `execute`; here so that a second run is refused before anything heavy is imported.
+    if folder.is_dir():
+        with locked(folder):
+            pass
     from potstill.runs.execute import Terminated, execute
-    from potstill.runs.recipe import recipe_text, run_folder_of
+    from potstill.runs.recipe import recipe_text
     from potstill.runs.stages.distill import build_stages
 
     recipe = with_device(recipe, user)
-    folder = run_folder_of(recipe, user.paths.runs)
     stages = build_stages(recipe, folder)
     try:
         outputs = execute(
@@ -47,8 +54,8 @@ def show_plan(recipe: "Recipe", user: UserSettings, *, as_json: bool, quiet: boo
     from potstill.runs.recipe import run_folder_of
     from potstill.runs.stages.distill import build_stages
 
-    recipe = with_device(recipe, user)
     folder = run_folder_of(recipe, user.paths.runs)
+    recipe = with_device(recipe, user)
     rows = plan(build_stages(recipe, folder), folder, recipe.run.seed)
     total = plan_total(rows)
     if as_json:
@@ -88,42 +95,21 @@ def with_device(recipe: "Recipe", user: UserSettings) -> "Recipe":
     """The recipe with the user's device and threads where it names none; threads and hub take effect here."""
     run = recipe.run
     run = replace(run, device=run.device or user.device.name, threads=run.threads or user.device.threads)
-    use_threads(run.threads)
     apply_hub(user.hub)
-    return replace(recipe, run=run)
+    from potstill.devices import default_device, use_threads
 
-
-def use_threads(threads: int | None) -> None:
-    """Compute on so many CPU threads. OpenMP reads its variable when torch is imported."""
-    import os
-
-    if threads is None:
-        return
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
+    default_device(run.device)
+    use_threads(run.threads)
+    # Where a run is kept must not show in what it makes.
+    return replace(recipe, run=replace(run, out=None))
 
 
 def environment() -> dict[str, Any]:
-    """What the run ran on, for its ledger and report; no names, no paths, no variables."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
+    """What the run ran on, for its ledger; no user, no paths, no variables."""
     from potstill import __version__
+    from potstill.devices import describe_machine
 
-    versions = {}
-    for package in ("torch", "tokenizers", "numpy", "pyarrow"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "potstill": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-    }
+    return {"potstill": __version__, **describe_machine()}
 
 
 def _examples(folder: Path) -> list[dict[str, str]]:

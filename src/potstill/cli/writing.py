@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.cli.output import print_json, printable
@@ -41,9 +42,19 @@ def open_writer(name: str, *, device: str | None, changes: Mapping[str, Any], pr
         card.sampling if card else SamplingParams(),
         **{key: value for key, value in changes.items() if value is not None},
     )
-    from potstill.engine.load import load_generator
+    return Writer(name, _load_generator(model.path, device), card, sampling)
 
-    return Writer(name, load_generator(model.path, device=device), card, sampling)
+
+def _load_generator(path: Path, device: str | None) -> "EngineGenerator":
+    from potstill.devices import default_device
+    from potstill.engine.engine import Engine
+    from potstill.engine.generator import EngineGenerator
+    from potstill.engine.params import EngineParams
+    from potstill.lm.load import load_lm
+
+    params = EngineParams()
+    decoder, tokenizer = load_lm(path, device=default_device(device), params=params)
+    return EngineGenerator(Engine(decoder, params, tokenizer.eos_ids), tokenizer)
 
 
 def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> None:
@@ -86,10 +97,9 @@ def _pieces(writer: Writer, request: TextRequest) -> Iterator[str]:
     held = max((len(stop) for stop in params.stop), default=1) - 1
     written = WrittenText(params, TextStream(generator.tokenizer))
     sequence = generator.engine.add(generator.tokenizer.encode(request.prompt), params, written)
-    done = 0
-    while not sequence.is_finished:
-        generator.engine.step()
-        is_over = sequence.is_finished
+    done, is_over = 0, False
+    while not is_over:
+        is_over = sequence in generator.engine.step()
         text = written.cut(is_complete=is_over and sequence.finish_reason == "stop")
         text = writer.shown(text) if is_over else text.lstrip() if writer.card else text
         end = len(text) if is_over else len(text) - held
