@@ -1,23 +1,47 @@
 """Text as old newswire corpora hold it: lower case, split at punctuation, digits masked with `#`.
 
 A model that is to read such text must have seen some; a share of the training pairs is rewritten this way.
-The English clitics are split as the Penn Treebank does ("japan 's", "do n't").
+The splits, brackets and quotes are the Penn Treebank's (`japan 's`, `do n't`, `-lrb-`, double backquotes),
+and percent is spelled out, as news agencies do. The style is for one English sentence.
 """
 
 import re
 
-_CLITIC = re.compile(r"(?<=\w)('s|'re|'ve|'ll|'d|'m|n't)\b", re.IGNORECASE)
-_PUNCTUATION = re.compile(r"(?<!\d)([,:])|([,:])(?!\d)|([;?!()\[\]\"“”…]|--|—|–)")
-_CLOSING_STOP = re.compile(r"\.(?=[\"'”’)\s]*$)")
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
+_PLAIN_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
+_CLITIC = re.compile(r"(?<=\w)(n't|'s|'re|'ve|'ll|'d|'m)\b", re.IGNORECASE)
+_OPENING_QUOTE = re.compile(r"(?:^|(?<=[\s(\[—–-]))\"")
+_PUNCTUATION = re.compile(r"(?<!\d)[,:]|[,:](?!\d)|[;?!]|\.\.\.|--+")
+_INITIALISM = re.compile(r"(?:^|[\s(])(?:[^\W\d_]\.)+$")
+_FINAL_STOP = re.compile(r"(?<!\.)\.(?P<closing>(?:\s|''|-r[rs]b-|')*)$")
+_SPELLED = {
+    "(": " -lrb- ",
+    ")": " -rrb- ",
+    "[": " -lsb- ",
+    "]": " -rsb- ",
+    "—": " -- ",
+    "…": " ... ",
+    "%": " percent ",
+    "$": " $ ",
+    "£": " £ ",
+    "€": " € ",
+    '"': " '' ",
+}
 
 
 def newswire_style(sentence: str) -> str:
-    """`Japan's exports rose 3.5%.` -> `japan 's exports rose #.# % .`"""
-    text = sentence.translate(_QUOTES)
+    """`Japan's exports rose 3.5%.` becomes `japan 's exports rose #.# percent .`"""
+    text = sentence.translate(_PLAIN_QUOTES)
     text = _CLITIC.sub(r" \1", text)
+    text = _OPENING_QUOTE.sub(" `` ", text)
+    text = re.sub(r"(?<=\d)–(?=\d)", "-", text).replace("–", " -- ")
+    text = "".join(_SPELLED.get(character, character) for character in text)
     text = _PUNCTUATION.sub(lambda match: f" {match.group()} ", text)
-    text = _CLOSING_STOP.sub(" .", text)
-    text = re.sub(r"([%$£€])", r" \1 ", text)
+    text = _FINAL_STOP.sub(_split_stop, text)
     text = re.sub(r"\d", "#", text)
     return " ".join(text.lower().split())
+
+
+def _split_stop(match: re.Match[str]) -> str:
+    """The stop apart from its word; an initialism keeps its own (`u.s. .`)."""
+    own = "." if _INITIALISM.search(match.string, 0, match.start() + 1) else ""
+    return f"{own} . {match['closing']}"

@@ -19,7 +19,7 @@ _SHUFFLED_LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """`auc` is the chance that a true pair scores above a shuffled one; both quartile lists are 25, 50, 75%."""
+    """`auc` is the chance that a true pair scores above a shuffled one; the quartiles are at 25, 50, 75%."""
 
     critic: str
     minimum: float
@@ -32,8 +32,14 @@ class Threshold:
         return asdict(self)
 
 
-def learn_threshold(critic: Critic, pairs: Sequence[TextPair], quantile: float, rng: np.random.Generator) -> Threshold:
-    """The minimum for `critic` that loses at most `quantile` of the true pairs, if shuffled ones allow it."""
+def learn_threshold(
+    critic: Critic, pairs: Sequence[TextPair], quantile: float, rng: np.random.Generator
+) -> Threshold:
+    """The minimum for `critic` that loses at most `quantile` of the true pairs, if shuffled ones allow it.
+
+    There must be pairs; two dozen and more say something.
+    """
+    assert pairs, f"{critic.name} has no pairs to learn a threshold from"
     true = critic.scores(pairs)
     shuffled = critic.scores(shuffle_targets(pairs, rng))
     minimum = max(float(np.quantile(true, quantile)), float(np.quantile(shuffled, _SHUFFLED_LEVEL)))
@@ -48,14 +54,14 @@ def learn_threshold(critic: Critic, pairs: Sequence[TextPair], quantile: float, 
 
 
 def shuffle_targets(pairs: Sequence[TextPair], rng: np.random.Generator) -> list[TextPair]:
-    """Each source with the target of another pair whose source differs, where there is one."""
+    """Each source with the target of another pair, one whose source differs, where there is one."""
     order = rng.permutation(len(pairs))
-    shifted = np.roll(order, 1)
+    stranger = dict(zip(order, np.roll(order, 1), strict=True))
     mixed = []
-    for own, other in zip(order, shifted, strict=True):
-        candidates = (pairs[(other + step) % len(pairs)] for step in range(len(pairs)))
-        stranger = next((pair for pair in candidates if pair.source != pairs[own].source), pairs[other])
-        mixed.append(TextPair(pairs[own].source, stranger.target_text))
+    for own, pair in enumerate(pairs):
+        others = (pairs[(stranger[own] + step) % len(pairs)] for step in range(len(pairs)))
+        chosen = next((other for other in others if other.source != pair.source), pairs[stranger[own]])
+        mixed.append(TextPair(pair.source, chosen.target_text))
     return mixed
 
 

@@ -2,7 +2,7 @@
 
 The teacher is led into a news story by how such stories open, and its text is split into sentences; each
 that reads like one becomes a source, with the sentences before it as its context (Impossible Distillation,
-arXiv:2305.16635v4, section 3: `(MEDIA) --` half of the time, `Country (MEDIA) --` a quarter, else with a city).
+arXiv:2305.16635v4, section 3: `(MEDIA) --` half the time, `Country (MEDIA) --` a quarter, else a city too).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from potstill.corpus.sampling import reads_like_a_sentence
+from potstill.corpus.prose import reads_like_a_sentence
 from potstill.corpus.sentences import split_sentences
 from potstill.seeds import derive_seed, random_generator
 from potstill.synthesis.facts import words

@@ -48,9 +48,13 @@ class ContinuationGenerator:
 
     def _pairs(self, source: Source, completions: Sequence[Completion]) -> list[Candidate]:
         # Equal sentences make no pair; the first draw of each stands for all.
-        distinct = {completion.text.strip(): sample for sample, completion in reversed(list(enumerate(completions)))}
+        distinct = {
+            completion.text.strip(): sample for sample, completion in reversed(list(enumerate(completions)))
+        }
         finished = {
-            text: sample for text, sample in distinct.items() if text and completions[sample].finish_reason == "stop"
+            text: sample
+            for text, sample in distinct.items()
+            if text and completions[sample].finish_reason == "stop"
         }
         ordered = sorted(finished.items(), key=lambda item: item[1])
         return [

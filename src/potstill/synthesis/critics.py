@@ -3,17 +3,23 @@
 A critic scores; a filter (filters.py) decides. Each gives one float64 a pair.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from potstill.corpus.sentences import split_sentences
 from potstill.metrics.lcs import lcs_length
 from potstill.synthesis.facts import IsRare, unsupported_names, unsupported_numbers, words
+from potstill.synthesis.word_forms import are_forms_of_one
 from potstill.types import TextPair
 
+# Words of fewer letters are mostly articles, prepositions and auxiliaries.
+_LONGER = 4
 _CLOSERS = "\"'”’)]"
 _BRACKETS = {"(": ")", "[": "]", "“": "”"}
+_DOUBLED = re.compile(r"\b([^\W\d_]{4,}),?\s+(\1)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,9 @@ class PairCritic:
 
 def length_ratio() -> PairCritic:
     """Words of the target over words of the source."""
-    return PairCritic("length_ratio", lambda pair: len(words(pair.target_text)) / max(1, len(words(pair.source))))
+    return PairCritic(
+        "length_ratio", lambda pair: len(words(pair.target_text)) / max(1, len(words(pair.source)))
+    )
 
 
 def num_words() -> PairCritic:
@@ -69,11 +77,13 @@ def new_numbers() -> PairCritic:
 
 def new_names(is_rare: IsRare) -> PairCritic:
     """Names of the target that its source does not hold."""
-    return PairCritic("new_names", lambda pair: len(unsupported_names(pair.target_text, pair.source, is_rare)))
+    return PairCritic(
+        "new_names", lambda pair: len(unsupported_names(pair.target_text, pair.source, is_rare))
+    )
 
 
 def well_formed() -> PairCritic:
-    """1 for one whole sentence: it ends as one, its quotes and brackets close, nothing stutters."""
+    """1 for one whole sentence: just one, it ends, its quotes and brackets close, nothing stutters."""
     return PairCritic("well_formed", lambda pair: float(_is_well_formed(pair.target_text)))
 
 
@@ -84,24 +94,57 @@ def novelty() -> PairCritic:
     """
 
     def judge(pair: TextPair) -> float:
-        stated = {_stem(word) for word in words(pair.source)}
-        content = [word for word in words(pair.target_text) if len(word) >= 4]
-        return sum(_stem(word) not in stated for word in content) / max(1, len(content))
+        stated = set(words(pair.source))
+        content = _longer_words(pair.target_text)
+        new = [word for word in content if not any(are_forms_of_one(word, other) for other in stated)]
+        return len(new) / max(1, len(content))
 
     return PairCritic("novelty", judge)
 
 
-def _stem(word: str) -> str:
-    return word[: max(4, len(word) - 3)]
+def order_kept() -> PairCritic:
+    """The share of the target's longer words that stand in the source in the same order; 1 where it has none.
+
+    Like novelty it takes no part in selection: a swapped role (`A sues B` from `B sues A`) shows here.
+    """
+
+    def judge(pair: TextPair) -> float:
+        content = _longer_words(pair.target_text)
+        return _forms_in_order(content, words(pair.source)) / len(content) if content else 1.0
+
+    return PairCritic("order_kept", judge)
+
+
+def _longer_words(text: str) -> list[str]:
+    return [word for word in words(text) if len(word) >= _LONGER]
+
+
+def _forms_in_order(targets: Sequence[str], sources: Sequence[str]) -> int:
+    """The length of a longest common subsequence, where forms of one word count as equal."""
+    representative: dict[str, str] = {}
+    for word in targets:
+        near = next((known for known in representative.values() if are_forms_of_one(word, known)), word)
+        representative[word] = near
+    named = [
+        next((form for word, form in representative.items() if are_forms_of_one(word, other)), other)
+        for other in sources
+    ]
+    return lcs_length([representative[word] for word in targets], named)
 
 
 def _is_well_formed(text: str) -> bool:
     body = text.strip()
-    if not body or "\n" in body or body.rstrip(_CLOSERS + " ")[-1:] not in {".", "?", "!"}:
+    ending = body.rstrip(_CLOSERS + " ")[-3:]
+    if "\n" in body or ending[-1:] not in {".", "?", "!"} or ending in {"...", ". ."}:
         return False
     if body.count('"') % 2 or any(body.count(left) != body.count(right) for left, right in _BRACKETS.items()):
         return False
-    spoken = words(body)
-    return not any(spoken[i : i + 2] == spoken[i + 2 : i + 4] for i in range(len(spoken) - 3)) and not any(
-        first == second and len(first) > 3 for first, second in zip(spoken, spoken[1:], strict=False)
+    return len(split_sentences(body)) == 1 and not _stutters(body)
+
+
+def _stutters(text: str) -> bool:
+    """Two words are said twice in a row, or a long one is; `Bora Bora` may be."""
+    spoken = words(text)
+    return any(spoken[i : i + 2] == spoken[i + 2 : i + 4] for i in range(len(spoken) - 3)) or any(
+        not match.group(2)[0].isupper() for match in _DOUBLED.finditer(text)
     )

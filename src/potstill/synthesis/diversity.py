@@ -26,15 +26,20 @@ def _edges(pairs: Sequence[TextPair], critic: Critic, minimum: float) -> Iterato
     """Both texts of two pairs are asked about at once, so that the critic sees one large batch."""
     joined = list(combinations(range(len(pairs)), 2))
     sides = [TextPair(pairs[i].target_text, pairs[j].target_text) for i, j in joined]
-    sides += [TextPair(pairs[i].source, pairs[j].source) for i, j in joined if pairs[i].source != pairs[j].source]
+    sides += [
+        TextPair(pairs[i].source, pairs[j].source) for i, j in joined if pairs[i].source != pairs[j].source
+    ]
     unique = list(dict.fromkeys(side for side in sides if side.source != side.target_text))
     says_same = dict(zip(unique, critic.scores(unique) >= minimum, strict=True)) if unique else {}
     for i, j in joined:
         targets = TextPair(pairs[i].target_text, pairs[j].target_text)
         sources = TextPair(pairs[i].source, pairs[j].source)
-        if targets.source == targets.target_text or says_same[targets]:
-            yield i, j
-        elif sources.source != sources.target_text and says_same[sources]:
+        have_own_sources = sources.source != sources.target_text
+        if (
+            targets.source == targets.target_text
+            or says_same[targets]
+            or (have_own_sources and says_same[sources])
+        ):
             yield i, j
 
 

@@ -4,6 +4,7 @@ Requests are spread over a few choices of examples. All requests over one choice
 which the engine computes once; several choices keep the student from learning the habits of one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ class FewShotGenerator:
         requests = [self._request(source, sample, variants) for source, sample in asked]
         completions = dict(self.teacher.complete(requests))
         return [
-            self._candidate(source, sample, completions[index]) for index, (source, sample) in enumerate(asked)
+            self._candidate(source, sample, completions[index])
+            for index, (source, sample) in enumerate(asked)
         ]
 
     def _request(self, source: Source, sample: int, variants: Sequence[tuple[Shot, ...]]) -> TextRequest:
@@ -48,23 +50,26 @@ class FewShotGenerator:
 
     def _candidate(self, source: Source, sample: int, completion: Completion) -> Candidate:
         text = completion.text.strip()
+        target_text = first_sentence(text, is_complete=True) or ""
         return Candidate(
             id=pair_id(self.name, source.id, sample),
             source=source.text,
-            target_text=first_sentence(text + "\n") or text,
+            target_text=target_text,
             context=source.context,
             generator=self.name,
             seed=derive_seed(self.seed, self.name, source.id, sample),
-            is_finished=completion.finish_reason == "stop",
+            # A text cut off by the token limit may hold a whole sentence all the same.
+            is_finished=completion.finish_reason == "stop" or len(target_text) < len(text),
             span=source.span,
         )
 
 
 def shot_variants(task: Task, settings: SynthesisSettings, seed: int) -> list[tuple[Shot, ...]]:
-    """`prompt_variants` different draws of `shots` examples, in an order of their own."""
+    """`prompt_variants` different draws of `shots` examples, in order; fewer where there are not as many."""
     rng = random_generator(seed, "shots")
     count = min(settings.shots, len(task.shots))
-    return [
-        tuple(task.shots[index] for index in rng.permutation(len(task.shots))[:count])
-        for _ in range(settings.prompt_variants)
-    ]
+    wanted = min(settings.prompt_variants, math.perm(len(task.shots), count))
+    drawn: dict[tuple[int, ...], None] = {}
+    while len(drawn) < wanted:
+        drawn[tuple(rng.permutation(len(task.shots))[:count].tolist())] = None
+    return [tuple(task.shots[index] for index in choice) for choice in drawn]

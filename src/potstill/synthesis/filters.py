@@ -12,17 +12,22 @@ from potstill.synthesis.critics import (
     length_ratio,
     new_names,
     new_numbers,
+    novelty,
     num_words,
+    order_kept,
     well_formed,
 )
 from potstill.synthesis.facts import IsRare
 from potstill.tasks.task import Limits
 from potstill.types import Critic, TextPair
 
+# A quarter of the longer words may be new or out of order: room for one synonym in a short sentence.
+_MAX_NOVELTY, _MIN_ORDER = 0.25, 0.75
+
 
 @dataclass(frozen=True)
 class Filter:
-    """Lets a pair through when minimum <= score <= maximum; `reason` is what a rejected pair is counted under."""
+    """Lets a pair through when minimum <= score <= maximum; `reason` is what a rejected one counts under."""
 
     critic: Critic
     reason: str
@@ -35,7 +40,7 @@ class Filter:
 
 
 class Verdicts(NamedTuple):
-    """reasons[i] is None for a kept pair; scores[name][i] is NaN where a pair fell before that critic was asked."""
+    """reasons[i] is None for a kept pair; scores[name][i] is NaN where it fell before that critic was asked."""
 
     reasons: list[str | None]
     scores: dict[str, np.ndarray]
@@ -56,6 +61,16 @@ def plain_filters(limits: Limits, is_rare: IsRare) -> list[Filter]:
         Filter(copy_rate(), "a copy", maximum=limits.max_copy),
         Filter(new_numbers(), "a number the source lacks", maximum=0),
         Filter(new_names(is_rare), "a name the source lacks", maximum=0),
+    ]
+
+
+def independent_filters(limits: Limits) -> list[Filter]:
+    """Judges that took no part in selection, but for the bound on length, without which a copy would win."""
+    return [
+        Filter(well_formed(), "not one whole sentence", minimum=1),
+        Filter(length_ratio(), "too long", maximum=limits.max_length_ratio),
+        Filter(novelty(), "words the source lacks", maximum=_MAX_NOVELTY),
+        Filter(order_kept(), "another order", minimum=_MIN_ORDER),
     ]
 
 
@@ -84,4 +99,6 @@ def passes_all(pairs: Sequence[TextPair], filters: Sequence[Filter]) -> np.ndarr
 def count_reasons(reasons: Sequence[str | None]) -> Mapping[str, int]:
     """Rejected pairs by reason, most frequent first."""
     rejected = [reason for reason in reasons if reason is not None]
-    return dict(sorted(((name, rejected.count(name)) for name in set(rejected)), key=lambda item: (-item[1], item[0])))
+    return dict(
+        sorted(((name, rejected.count(name)) for name in set(rejected)), key=lambda item: (-item[1], item[0]))
+    )

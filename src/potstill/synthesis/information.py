@@ -8,7 +8,7 @@ token, once the other has been read.
     equivalence(x, y)  = the smaller of both                 do both say the same?
 
 The idea of three information critics is InfoSumm's (arXiv:2403.13780), whose third, brevity, is a bound on
-|y| / |x|; the estimate by the teacher itself, left to right, and every threshold are ours (docs/synthesis.md).
+|y| / |x|; the estimate by the teacher itself, left to right, and every threshold are ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,15 +45,17 @@ class Information:
         given = self._logprobs([_Question(pair.source, pair.target_text) for pair in pairs])
         alone = self._logprobs([_Question("", pair.target_text) for pair in pairs])
         lengths = np.array([max(1, self.length(pair.target_text)) for pair in pairs], dtype=np.float64)
-        return (given - alone) / lengths
+        gain: np.ndarray = (given - alone) / lengths
+        return gain
 
     def length(self, text: str) -> int:
         return len(self.encode(text))
 
     def _logprobs(self, questions: Sequence[_Question]) -> np.ndarray:
         unknown = list(dict.fromkeys(question for question in questions if question not in self._known))
-        requests = [(self.encode(f"{given}\n"), self.encode(text)) for given, text in unknown]
-        self._known.update(zip(unknown, self.score(requests), strict=True))
+        if unknown:
+            requests = [(self.encode(f"{given}\n"), self.encode(text)) for given, text in unknown]
+            self._known.update(zip(unknown, self.score(requests), strict=True))
         return np.array([self._known[question] for question in questions], dtype=np.float64)
 
 
@@ -97,7 +99,8 @@ class Equivalence:
     name: str = "equivalence"
 
     def scores(self, pairs: Sequence[TextPair]) -> np.ndarray:
-        return np.minimum(self.information.gain(pairs), self.information.gain(_turned(pairs)))
+        lesser: np.ndarray = np.minimum(self.information.gain(pairs), self.information.gain(_turned(pairs)))
+        return lesser
 
 
 def _turned(pairs: Sequence[TextPair]) -> list[TextPair]:

@@ -21,6 +21,12 @@ class Shot:
     source: str
     target_text: str
 
+    def __post_init__(self) -> None:
+        # A prompt is read line by line: a text of two lines would end, or begin, another demonstration.
+        for name, text in (("source", self.source), ("target_text", self.target_text)):
+            if not text.strip() or "\n" in text:
+                raise ConfigError(f"[[shots]] {name} is {text[:40]!r}; it must be one line of text.")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -75,7 +81,11 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.shots:
-            raise ConfigError(f"The task {self.name} has no [[shots]]; few-shot prompting needs at least one.")
+            raise ConfigError(
+                f"The task {self.name} has no [[shots]]; few-shot prompting needs at least one."
+            )
+        if not self.instruction.strip():
+            raise ConfigError(f"The task {self.name} has an empty instruction.")
         for label in (self.source_label, self.target_label):
             if not label.strip() or "\n" in label:
                 raise ConfigError(f"The task {self.name} has an empty or many-line label {label!r}.")
@@ -106,7 +116,9 @@ class Task:
 
 def builtin_task_names() -> list[str]:
     folder = files("potstill.tasks") / "builtin"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def load_task(name_or_path: str) -> Task:
@@ -117,7 +129,8 @@ def load_task(name_or_path: str) -> Task:
     path = Path(name_or_path)
     if not path.is_file():
         raise ConfigError(
-            f"There is no task {name_or_path}: it is neither a file nor one of {', '.join(builtin_task_names())}."
+            f"There is no task {name_or_path}: it is neither a file nor one of "
+            f"{', '.join(builtin_task_names())}."
         )
     try:
         return _parse(path.read_text("utf-8"), str(path))
