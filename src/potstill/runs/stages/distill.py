@@ -1,0 +1,167 @@
+"""The distillation run: sources, candidates, thresholds, verdicts, pairs, student, evaluation, report."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from potstill.corpus.files import find_files
+from potstill.hub.resolve import LocalModel, resolve
+from potstill.progress import progress_for
+from potstill.runs.recipe import Recipe
+from potstill.runs.stage import Stage, StageContext
+from potstill.runs.stages import candidates, evaluation, pairs, report, sources, student, verdicts
+from potstill.runs.stages.workshop import Workshop
+from potstill.settings import to_table
+from potstill.synthesis.continuation import ContinuationGenerator
+from potstill.synthesis.few_shot import FewShotGenerator
+from potstill.tasks.task import Task, load_task
+
+# Settings of [synthesis] by the stage that reads them, so that changing one reruns only what depends on it.
+_DRAWING = (
+    "generator",
+    "samples",
+    "shots",
+    "prompt_variants",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "chunk_sources",
+)
+_SOURCES = ("num_sources", "min_words", "max_words")
+_STORIES = ("context_temperature", "top_p")
+_LEARNING = ("quantile", "min_faithfulness", "min_saliency", "min_equivalence", "calibration_pairs")
+
+
+def build_stages(recipe: Recipe, run_folder: Path) -> list[Stage]:
+    """The stages of `recipe`. Models are found now, so that a missing one is told before any work."""
+    task = load_task(recipe.task.name)
+    progress = progress_for(sys.stderr)
+    teacher = resolve(recipe.model.teacher, progress=progress)
+    base = resolve(recipe.model.student, progress=progress) if recipe.model.student else teacher
+    return _Distillation(recipe, task, teacher, base).stages()
+
+
+@dataclass(frozen=True)
+class _Distillation:
+    recipe: Recipe
+    task: Task
+    teacher: LocalModel
+    base: LocalModel
+
+    def stages(self) -> list[Stage]:
+        workshop = Workshop(self.teacher.path, self.recipe.run.device, self.recipe.run.threads)
+        return [
+            self._sources(workshop),
+            self._candidates(workshop),
+            *self._verdicts(workshop),
+            self._pairs(workshop),
+            self._student(workshop),
+            self._evaluation(workshop),
+            self._report(),
+        ]
+
+    def _sources(self, workshop: Workshop) -> Stage:
+        corpus, settings = self.recipe.corpus, self.recipe.synthesis
+        if corpus.paths:
+            chosen = {
+                **self._synthesis(_SOURCES),
+                "field": corpus.field,
+                "max_sentences": corpus.max_sentences,
+            }
+            run: Callable[[StageContext], None] = partial(
+                sources.from_corpus, corpus=corpus, settings=settings
+            )
+            return Stage("sources", 1, chosen, (), run, files=find_files(corpus.paths).files)
+        chosen = {**self._synthesis(_SOURCES), **self._synthesis(_STORIES)}
+        run = partial(sources.from_teacher, workshop=workshop, settings=settings)
+        return Stage("sources", 1, chosen, (), run, files=weight_files(self.teacher))
+
+    def _candidates(self, workshop: Workshop) -> Stage:
+        settings = self.recipe.synthesis
+
+        def run(context: StageContext) -> None:
+            teacher = workshop.generator
+            if settings.generator == "continuation":
+                generator: candidates.PairGenerator = ContinuationGenerator(teacher, settings, context.seed)
+            else:
+                generator = FewShotGenerator(teacher, self.task, settings, context.seed)
+            candidates.propose(context, generator, settings.chunk_sources)
+
+        chosen = {**self._synthesis(_DRAWING), "task": to_table(self.task)}
+        return Stage("candidates", 1, chosen, ("sources",), run, files=weight_files(self.teacher))
+
+    def _verdicts(self, workshop: Workshop) -> list[Stage]:
+        files, chosen = weight_files(self.teacher), {"task": to_table(self.task)}
+        learn = partial(verdicts.learn, workshop=workshop, task=self.task, settings=self.recipe.synthesis)
+        judge = partial(verdicts.judge_candidates, workshop=workshop, task=self.task)
+        learning = {**chosen, **self._synthesis(_LEARNING)}
+        return [
+            Stage("thresholds", 1, learning, ("candidates",), learn, files=files),
+            Stage("verdicts", 1, chosen, ("candidates", "thresholds"), judge, files=files),
+        ]
+
+    def _pairs(self, workshop: Workshop) -> Stage:
+        run = partial(pairs.select, workshop=workshop, settings=self.recipe.synthesis)
+        chosen = self._synthesis(("newswire_share",))
+        return Stage(
+            "pairs", 1, chosen, ("thresholds", "verdicts"), run,
+            files=weight_files(self.teacher), publishes=("pairs.parquet", "pairs.jsonl"),
+        )  # fmt: skip
+
+    def _student(self, workshop: Workshop) -> Stage:
+        def run(context: StageContext) -> None:
+            # Training needs the memory that the teacher holds.
+            workshop.close()
+            student.train_student(context, self.base.path, self.base.name, self.task, self.recipe)
+
+        chosen = {
+            **to_table(self.recipe.training),
+            "prompt_template": self.task.student_template,
+            "max_tokens": self.recipe.evaluation.max_tokens,
+        }
+        return Stage(
+            "student", 1, chosen, ("pairs",), run,
+            files=weight_files(self.base), publishes=(student.STUDENT,),
+        )  # fmt: skip
+
+    def _evaluation(self, workshop: Workshop) -> Stage:
+        recipe = self.recipe
+
+        def run(context: StageContext) -> None:
+            pupil = Workshop(evaluation.student_path(context), recipe.run.device, recipe.run.threads)
+            work = evaluation.Evaluated(
+                workshop, pupil, self.task, recipe.synthesis, recipe.evaluation, recipe.run.seed
+            )
+            evaluation.evaluate(context, work)
+            pupil.close()
+            workshop.close()
+
+        given = recipe.evaluation.file
+        chosen = {
+            **to_table(recipe.evaluation),
+            **self._synthesis(("shots", "prompt_variants")),
+            "task": to_table(self.task),
+            "file": None,
+        }
+        files = [*weight_files(self.teacher), *([given] if given else [])]
+        return Stage("evaluation", 1, chosen, ("thresholds", "student"), run, files=files)
+
+    def _report(self) -> Stage:
+        run = partial(report.write_report, recipe=self.recipe, teacher=self.teacher.name)
+        needs = ("thresholds", "pairs", "student", "evaluation")
+        return Stage("report", 1, to_table(self.recipe), needs, run, publishes=(report.FILE,))
+
+    def _synthesis(self, names: tuple[str, ...]) -> Mapping[str, Any]:
+        table = to_table(self.recipe.synthesis)
+        return {name: table[name] for name in names}
+
+
+def weight_files(model: LocalModel) -> list[Path]:
+    """The files whose content decides what a model writes."""
+    if model.path.is_file():
+        return [model.path]
+    kinds = ("*.safetensors", "*.json", "*.gguf")
+    return sorted(path for kind in kinds for path in model.path.glob(kind))

@@ -1,0 +1,63 @@
+"""The teacher as the stages use it: loaded when first asked, shared by all, given back before training."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from potstill.devices import default_device, use_threads
+from potstill.engine.engine import Engine
+from potstill.engine.generator import EngineGenerator
+from potstill.engine.params import EngineParams
+from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.load import load_lm
+from potstill.lm.scoring import score_targets
+from potstill.synthesis.information import Information
+from potstill.tokenization.tokenizer import Tokenizer
+
+# A word the vocabulary spells in several tokens, or with a token this far down its list, is rare enough to be
+# a name. Vocabularies list tokens by how early they were merged, which is how frequent they are.
+_COMMON_TOKENS = 0.12
+
+
+class Workshop:
+    """A model at `path` with an engine over it."""
+
+    def __init__(self, path: Path, device: str | None = None, threads: int | None = None) -> None:
+        self._path, self._device, self._threads = path, device, threads
+
+    @cached_property
+    def _loaded(self) -> tuple[NeuralDecoder, Tokenizer]:
+        use_threads(self._threads)
+        return load_lm(self._path, device=default_device(self._device), params=self.params)
+
+    @property
+    def params(self) -> EngineParams:
+        return EngineParams()
+
+    @property
+    def lm(self) -> NeuralDecoder:
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._loaded[1]
+
+    @cached_property
+    def generator(self) -> EngineGenerator:
+        return EngineGenerator(Engine(self.lm, self.params, self.tokenizer.eos_ids), self.tokenizer)
+
+    @cached_property
+    def information(self) -> Information:
+        return Information(self.tokenizer.encode, lambda requests: score_targets(self.lm, requests))
+
+    def is_rare(self, word: str) -> bool:
+        token_ids = self.tokenizer.encode(f" {word}")
+        return len(token_ids) > 1 or token_ids[0] > _COMMON_TOKENS * self.tokenizer.vocab_size
+
+    def close(self) -> None:
+        """Give the memory back; the next use loads again."""
+        for name in ("generator", "information", "_loaded"):
+            self.__dict__.pop(name, None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
