@@ -3,6 +3,7 @@
     crash_driver.py RUN_FOLDER                    run to the end
     crash_driver.py RUN_FOLDER --count            run to the end and print how many points there are
     crash_driver.py RUN_FOLDER --kill-at N        SIGKILL before the N-th point
+    crash_driver.py RUN_FOLDER --full-at N        from the N-th point on the disk is full; ends with 4
     crash_driver.py RUN_FOLDER --slow             run with a little sleep in every chunk, for kills at random
 
 A point is any call that changes the disk: opening a file for writing, a write's fsync, a rename, a link, an
@@ -10,6 +11,7 @@ unlink, making a folder, and every statement of the ledger.
 """
 
 import builtins
+import errno
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from potstill.errors import DiskFull
 from potstill.files import write_json
 from potstill.progress import Silent
 from potstill.runs.execute import execute
@@ -47,13 +50,15 @@ def make_stage(index: int, pause_s: float) -> Stage:
 
 
 class Points:
-    def __init__(self, kill_at: int | None) -> None:
-        self.count, self._kill_at = 0, kill_at
+    def __init__(self, kill_at: int | None, full_at: int | None) -> None:
+        self.count, self._kill_at, self._full_at = 0, kill_at, full_at
 
     def reach(self) -> None:
         if self.count == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         self.count += 1
+        if self._full_at is not None and self.count > self._full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def before(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def reached(*arguments: Any, **options: Any) -> Any:
@@ -71,13 +76,18 @@ class Points:
         return reached
 
     def install(self) -> None:
-        for name in ("fsync", "replace", "unlink", "mkdir", "symlink", "ftruncate", "pwrite"):
+        names = ["fsync", "replace", "mkdir", "symlink", "ftruncate", "pwrite"]
+        # A full disk still lets files be removed.
+        names += ["unlink"] if self._full_at is None else []
+        for name in names:
             setattr(os, name, self.before(getattr(os, name)))
         builtins.open = self.before_opening(builtins.open)
+        if self._full_at is not None:
+            return
         connect = sqlite3.connect
 
         def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
-            connection = connect(*arguments, **options)
+            connection: sqlite3.Connection = connect(*arguments, **options)
             connection.set_trace_callback(lambda statement: self.reach())
             return connection
 
@@ -87,11 +97,17 @@ class Points:
 def main() -> None:
     folder, options = Path(sys.argv[1]), sys.argv[2:]
     kill_at = int(options[1]) if "--kill-at" in options else None
-    points = Points(kill_at)
-    if "--count" in options or kill_at is not None:
+    full_at = int(options[1]) if "--full-at" in options else None
+    points = Points(kill_at, full_at)
+    if "--count" in options or kill_at is not None or full_at is not None:
         points.install()
     pause_s = 0.02 if "--slow" in options else 0.0
-    execute([make_stage(index, pause_s) for index in range(len(STAGES))], folder, 7, Silent())
+    try:
+        execute([make_stage(index, pause_s) for index in range(len(STAGES))], folder, 7, Silent())
+    except OSError as error:
+        sys.exit(4 if error.errno == errno.ENOSPC else 1)
+    except DiskFull as error:
+        sys.exit(error.exit_code)
     print(points.count)
 
 

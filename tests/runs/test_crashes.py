@@ -3,11 +3,13 @@
 import hashlib
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,8 @@ def forked(folder: Path, *options: str) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             crash_driver.main()
             os._exit(0)
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
         except BaseException:
             os._exit(99)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -87,7 +91,6 @@ def test_a_kill_at_every_point_that_touches_the_disk_changes_no_byte(
         check_resumed(folder, wanted)
 
 
-@pytest.mark.slow
 def test_kills_one_after_the_other_end_in_the_same_bytes(
     tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
 ) -> None:
@@ -101,6 +104,53 @@ def test_kills_one_after_the_other_end_in_the_same_bytes(
             assert kills < 200
         assert kills > 3
         check_resumed(folder, wanted)
+
+
+def test_a_full_disk_at_any_point_ends_with_4_and_the_run_goes_on_afterwards(
+    tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
+) -> None:
+    wanted, _ = uninterrupted
+    num_full = 0
+    for point in range(0, 200, 4):
+        folder = tmp_path / f"run-{point}"
+        code = forked(folder, "--full-at", str(point))
+        assert code in (0, 4), point
+        num_full += code == 4
+        assert not list(folder.rglob(".tmp-*.json")), point
+        assert forked(folder) == 0, point
+        check_resumed(folder, wanted)
+        if code == 0:
+            break
+    assert num_full > 20
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB, where this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)], capture_output=True
+    )
+    if not mounted or mounted.returncode != 0:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_run_on_a_disk_that_is_really_full_ends_with_4_and_resumes(
+    tiny_disk: Path, uninterrupted: tuple[dict[str, str], int]
+) -> None:
+    folder, ballast = tiny_disk / "run", tiny_disk / "ballast"
+    free = shutil.disk_usage(tiny_disk).free
+    codes = set()
+    for left in range(free // 8, free, free // 8):
+        ballast.write_bytes(bytes(max(shutil.disk_usage(tiny_disk).free - left, 0)))
+        codes.add(drive(folder).returncode)
+        ballast.unlink()
+    assert codes <= {0, 4} and 4 in codes
+    assert drive(folder).returncode == 0
+    check_resumed(folder, uninterrupted[0])
 
 
 def test_kills_at_random_times_end_in_the_same_bytes(
@@ -147,6 +197,7 @@ def second_process(folder: Path) -> tuple[int, str]:
 
 HOLD = """
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from potstill.locks import locked
 with locked(Path({folder!r})):

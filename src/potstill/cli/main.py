@@ -3,6 +3,7 @@
 A PotstillError is one line and its exit code; anything else is our own mistake and keeps its traceback.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str]) -> None:
     from potstill.cli.app import app
     from potstill.cli.output import show_error
-    from potstill.errors import PotstillError
+    from potstill.errors import MissingError, PotstillError
 
     wants_json = "--json" in arguments
     try:
@@ -32,6 +33,25 @@ def _run(arguments: Sequence[str]) -> None:
     except PotstillError as error:
         show_error(str(error), type(error).__name__, error.exit_code, as_json=wants_json)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        problem = _system_problem(error)
+        if problem is None:
+            raise
+        show_error(problem, "MissingError", MissingError.exit_code, as_json=wants_json)
+        raise SystemExit(MissingError.exit_code) from None
+
+
+def _system_problem(error: OSError) -> str | None:
+    """What the machine refused, where the user can do something about it."""
+    place = f" at {error.filename}" if error.filename else ""
+    said = (error.strerror or "").lower()
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"No room left{place}. Free some space and run the same command again; what is finished is kept."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"The system refuses access{place} ({said}). Use a folder of your own, such as with --out."
+    return None
 
 
 def _run_for_json(arguments: Sequence[str]) -> None:

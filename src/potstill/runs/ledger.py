@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from potstill.errors import DamagedError, DiskFull
+from potstill.errors import DamagedError, DiskFull, MissingError
 from potstill.meters import Measured
 from potstill.runs.file_systems import file_system_of, shares_memory
 
@@ -217,10 +217,9 @@ class Ledger:
         """Why the ledger is not in WAL mode, or None where it is."""
         if self.journal_mode == "wal":
             return None
-        kind = file_system_of(self._path.parent)
         return (
-            f"{self._path} is on a file system ({kind}) that does not support SQLite's write-ahead log; the "
-            f"slower rollback journal is used. Nothing is lost; keep runs on a local disk for speed."
+            f"{self._path} is on a file system ({file_system_of(self._path.parent)}) that does not support "
+            f"SQLite's write-ahead log; the slower rollback journal is used. Nothing is lost."
         )
 
     def _check_version(self) -> int:
@@ -259,6 +258,11 @@ class _errors:
             raise DiskFull(
                 f"No room left for {self._path}. Free some space and run the same command again; "
                 f"what was finished before is kept."
+            ) from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise MissingError(
+                f"{self._path} cannot be opened for this ({error}). Check that it is there and that you may "
+                f"write to its folder."
             ) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise DamagedError(
