@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from potstill.errors import DamagedError
+from potstill.hub.resolve import resolve
 from potstill.models.gguf_file import GgufFile
+from potstill.progress import Silent
 
 READABLE = ["F32", "F16", "BF16", "Q4_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL"]
 
@@ -69,3 +71,19 @@ def test_a_file_cut_short_after_it_was_opened_is_damaged(tmp_path):
     (tmp_path / "t.gguf").write_bytes((tmp_path / "t.gguf").read_bytes()[:-40])
     with pytest.raises(DamagedError, match="cut short"):
         file.read("t")
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_every_tensor_of_the_embedded_gemma_is_the_librarys():
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+
+    path = resolve("gemma-3-270m", progress=Silent()).path
+    file, theirs = GgufFile(path), GGUFReader(path)
+    assert file.tensor_names() == [tensor.name for tensor in theirs.tensors]
+    for tensor in theirs.tensors:
+        got = file.read(tensor.name)
+        assert got.shape == tuple(tensor.shape[::-1])
+        rows = slice(0, 4096)
+        np.testing.assert_array_equal(got[rows], dequantize(tensor.data[rows], tensor.tensor_type))
