@@ -1,9 +1,14 @@
+import json
+from itertools import accumulate
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.corpus.sentences import first_sentence, split_sentences
 
+BORDERS = Path(__file__).with_name("sentence_borders.jsonl")
 PIECES = st.sampled_from(
     [
         "Mr.",
@@ -98,3 +103,45 @@ def test_a_complete_text_has_the_first_sentence_that_splitting_finds(text):
 )
 def test_a_stream_is_cut_as_soon_as_the_next_word_tells(text, sentence):
     assert first_sentence(text) == sentence
+
+
+# Each line holds a text of our own with `¦` where a sentence ends; the end of the text is not marked.
+# `first_seen` tells whether the rules were made with the text at hand or met it finished.
+MARKED = [json.loads(line)["marked"] for line in BORDERS.read_text().splitlines()]
+
+
+def _ends(text, pieces):
+    lengths = accumulate(len(piece) for piece in pieces[:-1])
+    return {len(text[:end].rstrip()) for end in lengths}
+
+
+def test_at_least_98_percent_of_500_marked_borders_are_right():
+    num_marked = num_right = 0
+    wrong = []
+    for marked in MARKED:
+        pieces = marked.split("¦")
+        text = "".join(pieces)
+        expected = _ends(text, pieces)
+        found = {span.end for span in split_sentences(text)[:-1]}
+        num_marked += len(expected)
+        num_right += len(expected & found)
+        wrong += [f"missed: {text[max(0, end - 30) : end + 20]!r}" for end in expected - found]
+        wrong += [f"invented: {text[max(0, end - 30) : end + 20]!r}" for end in found - expected]
+    assert num_marked >= 500
+    assert num_right / (num_right + len(wrong)) >= 0.98, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("marked", MARKED)
+def test_a_stream_is_cut_where_the_whole_text_is(marked):
+    text = marked.replace("¦", "")
+    start, end = split_sentences(text)[0]
+    cuts = {first_sentence(text[:length]) for length in range(len(text) + 1)}
+    assert cuts <= {None, text[start:end]}
+
+
+def test_a_long_text_is_split_in_time_that_grows_with_its_length():
+    text = "The old bridge at St. Brannock was closed on Jan. 3. Nobody crossed it for 3.5 years. " * 4000
+    spans = split_sentences(text)
+    assert len(spans) == 8000
+    for piece in ("word, ", "mr. ", "no border\nhere ", "a.b. "):
+        assert len(split_sentences(piece * 20_000)) == 1

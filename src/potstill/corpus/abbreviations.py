@@ -8,14 +8,14 @@ def _words(text: str) -> frozenset[str]:
 # A period after one of these never ends a sentence: a name, a number or an explanation follows.
 NEVER_LAST = _words(
     """Mr Mrs Ms Mx Dr Prof Gen Col Maj Capt Cmdr Cpl Lt Sgt Pfc Adm Brig Sen Rep Gov Pres Rev Fr Hon Supt
-    Insp Det Messrs Mme Mlle Sra Srta Mt Ft Pte Amb Atty Msgr e.g i.e vs viz cf approx esp incl resp z.B d.h
-    bzw ggf ca"""
+    Insp Det Messrs Mme Mlle Sra Srta Mt Ft Pt Pte Amb Atty Msgr e.g i.e vs viz cf approx esp incl resp z.B
+    d.h bzw ggf ca Wm Chas Geo Jas Thos"""
 )
 
 # These stand before a number, and are ordinary words or rare otherwise.
 BEFORE_NUMBER = _words(
-    """No Nos Nr Vol Vols Fig Figs Eq Eqs Art Sec Sect Ch Chap Ed p pp Pt Par Rev Ver Tel Ext Op Opp Bd Ref
-    Refs Tab Abb núm"""
+    """No Nos Nr Vol Vols Fig Figs Eq Eqs Art Sec Sect Ch Chap Ed p pp Par Rev Ver Tel Ext Op Opp Bd Ref
+    Refs Tab Abb App Apps Rte Thm Lem Prop Cor Def núm"""
 )
 
 # A sentence may end here: it did when the next word is one that starts sentences.
@@ -34,8 +34,8 @@ TIME_AND_LISTS = _words(
 
 # Abbreviations that, written small, are words of their own.
 ALSO_WORDS = _words(
-    """no nos art fig figs ed par ref tab op mar jun sat sun wed mon thu del fla ill ind la mass miss mo pa
-    wash ore sec in est min co gen col rep adm hon det amb pres ft fr mt st ch ext ver pt sen maj rev str"""
+    """no nos art fig figs ed par ref tab mar jun sat sun wed mon thu del ill ind la mass miss mo pa wash ore
+    in rep app"""
 )
 
 TIME_WORDS = _words(

@@ -20,12 +20,15 @@ CANDIDATE = re.compile(
     rf"|[.!?…]+[{_CLOSING}]*(?=\s|$)"
     r"|(?<=\S)[^\S\n]*\n\s*"
 )
+_SPACE = re.compile(r"\s*")
 _NEXT_WORD = re.compile(r"\s*(\S*)")
 _LIST_MARK = re.compile(r"(?:[-*•–·▪◦]|\(?(?:\d{1,3}|[a-z])[.)])$")
 _LETTERS_WITH_DOTS = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}$")
+_LOOK_BACK_CHARS = 300
 # A line this long may have been broken because the next word did not fit.
 _WRAP_CHARS = range(55, 110)
-_SPACED_CLOSER = re.compile(r"\s(?:''|”|’|\"|'|\)|-rrb-)(?=\s|$)")
+_SPACED_GUILLEMET = re.compile(r"[ \u00a0\u202f]»(?=\s|$)")
+_SPACED_CLOSER = re.compile(r"\s(?:''|”|’|»|\"|'|\)|-rrb-)(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Candidate:
 
     @cached_property
     def closers(self) -> str:
-        return self.mark.lstrip(_STRONG + ".!?…")
+        """The quotes and brackets between the mark and the end of the sentence."""
+        return self.text[self.mark_start : self.sentence_end].lstrip(_STRONG + ".!?…")
 
     @cached_property
     def is_line_break(self) -> bool:
@@ -57,14 +61,15 @@ class Candidate:
 
     @cached_property
     def sentence(self) -> str:
-        return self.text[self.start : self.mark_start]
+        """What stands before the mark, but no more than its end: a text without borders costs no more."""
+        return self.text[max(self.start, self.mark_start - _LOOK_BACK_CHARS) : self.mark_start]
 
     @cached_property
     def sentence_end(self) -> int:
         if self.is_line_break:
             return self.mark_start
         end = self.mark_end
-        while self.is_spaced and (matched := _SPACED_CLOSER.match(self.text, end)):
+        while matched := (_SPACED_CLOSER if self.is_spaced else _SPACED_GUILLEMET).match(self.text, end):
             if matched[0][1] in "\"'" and len(matched[0]) == 2 and self._is_balanced(matched[0][1]):
                 break
             end = matched.end()
@@ -131,7 +136,7 @@ def judge(candidate: Candidate) -> bool | None:
 
 
 def _is_paragraph_over(candidate: Candidate) -> bool | None:
-    space = re.match(r"\s*", candidate.text[candidate.sentence_end :])
+    space = _SPACE.match(candidate.text, candidate.sentence_end)
     return True if space is not None and space[0].count("\n") > 1 else None
 
 
@@ -159,9 +164,11 @@ def _judge_mark(candidate: Candidate) -> bool | None:
     is_quoted = any(quote in candidate.closers for quote in "\"'”’»")
     if not starts or not is_quoted or candidate.next_word[0] in _OPENING:
         return starts
-    if not candidate.is_next_whole or candidate.second_word is None:
+    if not candidate.is_next_whole:
         return None
-    return candidate.second_word.rstrip(".,:;") not in words.SAYING
+    if candidate.is_small_text and _plain(candidate.next_word) in words.SAYING:
+        return False
+    return None if candidate.second_word is None else _plain(candidate.second_word) not in words.SAYING
 
 
 def _judge_ellipsis(candidate: Candidate) -> bool | None:
@@ -187,7 +194,8 @@ def _judge_period(candidate: Candidate) -> bool | None:
     if not candidate.is_next_whole:
         return None
     if kind == "number":
-        return _begins_high(candidate.bare_next) and not re.match(r"[\d#]|[IVXLC]+\b", candidate.bare_next)
+        numbered = r"[\d#]" if word in ("No", "Nos", "Ed") else r"[\d#]|[IVXLC]+\b|[A-Z]\b(?!['’])"
+        return _begins_high(candidate.bare_next) and not re.match(numbered, candidate.bare_next)
     if kind == "time":
         return _after_time(candidate)
     return _is_starter(candidate)
@@ -198,11 +206,11 @@ def _abbreviation_kind(candidate: Candidate) -> str | None:
     word = candidate.last_word
     if word in words.ALSO_WORDS and not re.match(r"[\d#]", candidate.bare_next):
         return None
-    forms = {word, word.capitalize()} if word.islower() else {word, word.capitalize(), word.lower()}
+    forms = {word, word.capitalize(), word.lower()} if len(word) > 1 else {word}
     if word in words.NEVER_LAST or (forms & words.NEVER_LAST):
         return "never"
     if forms & words.BEFORE_NUMBER:
-        return "number"
+        return None if candidate.closers else "number"
     if forms & words.TIME_AND_LISTS:
         return "time"
     is_initial = len(word) == 1 and word.isalpha()
@@ -254,13 +262,21 @@ def _starts_high(candidate: Candidate) -> bool | None:
     """Whether the next word can start a sentence by its look alone."""
     bare = candidate.bare_next
     if not bare:
-        # A dash, bullet or quotation mark that stands by itself.
-        return True if candidate.is_next_whole else None
+        return _after_lone_mark(candidate)
     if candidate.is_small_text and not candidate.closers:
         return bare[0].isalnum() or bare[0] == "#"
     if bare[0].islower() and len(bare) < 2 and not candidate.is_next_whole:
         return None
     return _begins_high(bare)
+
+
+def _after_lone_mark(candidate: Candidate) -> bool | None:
+    """A bullet or quotation mark by itself begins a sentence; a dash unless a small letter follows it."""
+    if not candidate.is_next_whole:
+        return None
+    if candidate.is_small_text or not set(candidate.next_word) <= set("-–—"):
+        return True
+    return None if candidate.second_word is None else not candidate.second_word[:1].islower()
 
 
 def _begins_high(bare: str) -> bool:
