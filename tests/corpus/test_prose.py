@@ -41,6 +41,9 @@ def test_sentences_of_many_kinds_read_like_one(text):
         ", which was closed.",
         "",
         "...",
+        "Its owner said that the company had lowered its price...",
+        "On yesterday #39;s close the oil price was still high.",
+        "The bridge is 4 @.@ 5 metres wide at the upper end.",
     ],
 )
 def test_what_is_no_sentence_does_not(text):

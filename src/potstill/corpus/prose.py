@@ -3,11 +3,11 @@
 import re
 from collections import Counter
 
-_ENDS = re.compile(r"[.?!。！？।॥؟۔…](?:[\"'”’»)\]」』）]|\s(?:''|\"|”))*$")
+_ENDS = re.compile(r"(?<!\.)[.?!。！？।॥؟۔](?:[\"'”’»)\]」』）]|\s(?:''|\"|”))*$")
 _STARTS_BADLY = re.compile(r"[^\w\s\"'“‘«„(\[¿¡「『（《#$€£¥`]|\d{1,3}[.)]\s|[-*•]\s")
-# Addresses, mark-up, code, tables and leaders, copyright lines.
+# Addresses, mark-up and what is left of it, code, tables and leaders, copyright lines.
 _NOT_PROSE = re.compile(
-    r"https?://|www\.|\S+@\S+\.\w|\w+\.(?:com|org|net)\b|[<>{}|\\©®™\t]|[=_~^]{2,}|\.{4,}|(?:-\s?){4,}|\*{2,}|&\w+;"
+    r"https?://|www\.|\S+@\S+\.\w|\w+\.(?:com|org|net)\b|[<>{}|\\©®™\t]|[=_~^]{2,}|\.{4,}|(?:-\s?){4,}|\*{2,}|[&#]\w+;|@\W@"
 )
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SCRIPTS_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -23,7 +23,8 @@ _MAX_WORD_CHARS = 40
 def reads_like_a_sentence(text: str) -> bool:
     """Whether `text` ends and begins like one sentence and is prose rather than a table, code or a list item.
 
-    The borders are not checked: two sentences in a row read like one here.
+    A sentence that ends in an ellipsis was as often as not cut there, so it is turned away. The borders are not
+    checked: two sentences in a row read like one here.
     """
     return (
         bool(_ENDS.search(text))
