@@ -10,7 +10,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 
 def test_the_page_names_the_limits_of_the_readers():
     rows = [
-        f"| header | {gguf_header.MAX_HEADER_BYTES >> 20} MiB | {safetensors_file.MAX_HEADER_BYTES // 10**6} MB |",
+        f"| header | {gguf_header.MAX_HEADER_BYTES >> 20} MiB "
+        f"| {safetensors_file.MAX_HEADER_BYTES // 10**6} MB |",
         f"| tensors | {gguf_header.MAX_TENSORS:,} | {safetensors_file.MAX_TENSORS:,} a file |",
         f"| dimensions | {gguf_header.MAX_DIMENSIONS} | {safetensors_file.MAX_DIMENSIONS} |",
         f"| metadata | {gguf_header.MAX_METADATA_KEYS:,} keys, "
