@@ -25,9 +25,9 @@ _SPEECH = re.compile(r"(?:^|[,:;.!?–—-])\s*[\"“‘`']+$|[:•]\s*$")
 # Written with a capital inside a sentence they belong to a title or open quoted speech.
 _FUNCTION_WORDS = """
     a an the and or but nor of in on at to for from by with into over under as if is are was were be been has
-    have had do does did he she it we you they i his her its our your their my this that these those there here who
-    what when where why how which whose not no yes so then than now after before while since because although
-    however all some many most more both each every any other such only also just even still
+    have had do does did he she it we you they i his her its our your their my this that these those there
+    here who what when where why how which whose not no yes so then than now after before while since because
+    although however all some many most more both each every any other such only also just even still
 """
 _IS_FUNCTION_WORD = frozenset(_FUNCTION_WORDS.split())
 

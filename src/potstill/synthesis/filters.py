@@ -23,6 +23,8 @@ from potstill.types import Critic, TextPair
 
 # A quarter of the longer words may be new or out of order: room for one synonym in a short sentence.
 _MAX_NOVELTY, _MIN_ORDER = 0.25, 0.75
+# One whole sentence in twenty may end where a model does not expect it.
+_ODD_ENDINGS = 0.05
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Filter:
 
 
 class Verdicts(NamedTuple):
-    """reasons[i] is None for a kept pair; scores[name][i] is NaN where it fell before that critic was asked."""
+    """reasons[i] is None for a kept pair; scores[name][i] is NaN where it fell before that critic."""
 
     reasons: list[str | None]
     scores: dict[str, np.ndarray]
@@ -64,14 +66,21 @@ def plain_filters(limits: Limits, is_rare: IsRare) -> list[Filter]:
     ]
 
 
-def independent_filters(limits: Limits) -> list[Filter]:
-    """Judges that took no part in selection, but for the bound on length, without which a copy would win."""
+def independent_filters(limits: Limits, completeness: Filter) -> list[Filter]:
+    """Judges that took no part in selection, but for form and length, without which a copy would win."""
     return [
         Filter(well_formed(), "not one whole sentence", minimum=1),
         Filter(length_ratio(), "too long", maximum=limits.max_length_ratio),
         Filter(novelty(), "words the source lacks", maximum=_MAX_NOVELTY),
         Filter(order_kept(), "another order", minimum=_MIN_ORDER),
+        completeness,
     ]
+
+
+def completeness_filter(critic: Critic, sentences: Sequence[str]) -> Filter:
+    """Asks that a target ends as readily as all but the oddest of `sentences`, which are whole."""
+    scores = critic.scores([TextPair(sentence, sentence) for sentence in sentences])
+    return Filter(critic, "ends too early", minimum=float(np.quantile(scores, _ODD_ENDINGS)))
 
 
 def judge(pairs: Sequence[TextPair], filters: Sequence[Filter]) -> Verdicts:

@@ -159,7 +159,7 @@ def _goes_on_after_and(tokens: Sequence[_Token], index: int, room: int) -> bool:
     following = [token.text for token in tokens[index + 1 : index + 3] if token.is_joined]
     if room not in (100, 1000) or not following or following[0] not in _UNITS.keys() | _TENS.keys():
         return False
-    return len(following) < 2 or following[1] not in _SCALES
+    return len(following) < 2 or _SCALES.get(following[1], 1000) > 100
 
 
 def _shown(value: Decimal) -> str:

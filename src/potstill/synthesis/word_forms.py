@@ -10,11 +10,12 @@ _MIN_SHARED = 4
 # Endings of a base word that are replaced: at most one of the two words has one of these.
 _BASE = frozenset({"a", "e", "o"})
 _ENDINGS = """
-    s es ies y n ns an ans ian ians ean eans ese i is ish ien er ers r rs or ors ar ary ic ics al ial ally ly ry
-    ist ists ism ing ings ed d ion ions ment ments
+    s es ies y n ns an ans ian ians ean eans ese i is ish ien er ers r rs or ors ar ary ic ics al ial ally
+    ly ry ist ists ism ing ings ed d ion ions ment ments
 """
 _DERIVED = frozenset(_ENDINGS.split()) | {""}
-_PLURAL = frozenset({"", "s", "es"})
+# After three letters only these: `war` and `Ward` are strangers.
+_INFLECTED = frozenset({"", "s", "es", "ed", "ing"})
 
 # Peoples whose name does not begin like their country's, or ends otherwise.
 _COUNTRIES = {
@@ -67,7 +68,8 @@ def are_forms_of_one(first: str, second: str) -> bool:
     shared = len(commonprefix([first, second]))
     ending, other = sorted((first[shared:], second[shared:]), key=lambda each: each not in _BASE)
     if shared < _MIN_SHARED:
-        return shared == _MIN_SHARED - 1 and {ending, other} <= _PLURAL
+        inflect = {ending, other} <= _INFLECTED or {ending, other} == {"s", "d"}
+        return shared == _MIN_SHARED - 1 and inflect
     if ending in _BASE:
         return other in _DERIVED and other != ""
     return ending in _DERIVED and other in _DERIVED
