@@ -48,6 +48,16 @@ class Information:
         gain: np.ndarray = (given - alone) / lengths
         return gain
 
+    def ending(self, texts: Sequence[str]) -> np.ndarray:
+        """log p(the closing mark or a line break | all before the mark), in nats, [num_texts].
+
+        A headline ends without a mark, so the end of the line counts as its end too.
+        """
+        bodies = [(self.encode(f"\n{text.strip()[:-1]}"), text.strip()[-1:]) for text in texts]
+        marks = self.score([(body, self.encode(mark)) for body, mark in bodies])
+        breaks = self.score([(body, self.encode("\n")) for body, _ in bodies])
+        return np.logaddexp(np.array(marks, dtype=np.float64), np.array(breaks, dtype=np.float64))
+
     def length(self, text: str) -> int:
         return len(self.encode(text))
 
@@ -101,6 +111,20 @@ class Equivalence:
     def scores(self, pairs: Sequence[TextPair]) -> np.ndarray:
         lesser: np.ndarray = np.minimum(self.information.gain(pairs), self.information.gain(_turned(pairs)))
         return lesser
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How readily the model ends the target where it ends: low for a sentence cut short.
+
+    Not used to select pairs, so that it can judge what comes of them.
+    """
+
+    information: Information
+    name: str = "completeness"
+
+    def scores(self, pairs: Sequence[TextPair]) -> np.ndarray:
+        return self.information.ending([pair.target_text for pair in pairs])
 
 
 def _turned(pairs: Sequence[TextPair]) -> list[TextPair]:

@@ -18,7 +18,8 @@ from potstill.runs.stages.verdicts import all_filters, read_minimums
 from potstill.runs.stages.workshop import Workshop
 from potstill.seeds import derive_seed
 from potstill.synthesis.few_shot import shot_variants
-from potstill.synthesis.filters import independent_filters, passes_all
+from potstill.synthesis.filters import completeness_filter, independent_filters, passes_all
+from potstill.synthesis.information import Completeness
 from potstill.synthesis.settings import SynthesisSettings
 from potstill.tasks.task import Task
 from potstill.types import SamplingParams, TextRequest
@@ -124,7 +125,10 @@ def _compared(
     outputs: Mapping[str, Sequence[str]],
 ) -> Comparison:
     selecting = all_filters(work.teacher, work.task, read_minimums(context.inputs["thresholds"]))
-    independent = independent_filters(work.task.limits)
+    completeness = completeness_filter(
+        Completeness(work.teacher.information), [example.source for example in examples]
+    )
+    independent = independent_filters(work.task.limits, completeness)
     judges = {
         ALL_CRITICS: lambda pairs: passes_all(pairs, selecting),
         INDEPENDENT: lambda pairs: passes_all(pairs, independent),
