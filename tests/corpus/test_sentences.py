@@ -3,7 +3,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from potstill.corpus.sentences import first_sentence, split_sentences
@@ -65,6 +65,8 @@ def test_sentences_and_the_white_space_between_them_tile_the_text(text):
     assert not text[left:].strip()
 
 
+@example("Mr. 。 ''")
+@example("Mr. 。 \n\n ''")
 @given(TEXTS | st.text(max_size=60))
 def test_a_first_sentence_once_returned_does_not_change_when_more_text_streams_in(text):
     seen = [first_sentence(text[:length]) for length in range(len(text) + 1)]

@@ -95,6 +95,11 @@ class Candidate:
         return self.is_complete or self._next.end() < len(self.text)
 
     @cached_property
+    def next_may_close(self) -> bool:
+        """Whether what is there of the next word may become a closing mark, which belongs to the sentence."""
+        return not self.is_next_whole and any(mark.startswith(self.next_word) for mark in ("''", "-rrb-"))
+
+    @cached_property
     def second_word(self) -> "str | None":
         """The word after the next one, or None while it is not all there."""
         second = _NEXT_WORD.match(self.text, self._next.end())
@@ -124,10 +129,12 @@ def judge(candidate: Candidate) -> bool | None:
     if not candidate.next_word:
         # The end of the text is a border anyway; a mark that text may still follow is not one yet.
         return True if candidate.is_complete else _is_paragraph_over(candidate)
-    if candidate.mark[0] in _STRONG:
-        return not candidate.next_word.startswith(("と", "っ", ",", "，", "、"))
     if _is_paragraph_over(candidate):
         return True
+    if candidate.is_spaced and candidate.next_may_close:
+        return None
+    if candidate.mark[0] in _STRONG:
+        return not candidate.next_word.startswith(("と", "っ", ",", "，", "、"))
     if set(candidate.mark) & set("!?"):
         return _judge_mark(candidate)
     if "…" in candidate.mark or candidate.mark.startswith(".."):

@@ -23,7 +23,7 @@ _MAX_WORD_CHARS = 40
 def reads_like_a_sentence(text: str) -> bool:
     """Whether `text` ends and begins like one sentence and is prose rather than a table, code or a list item.
 
-    A sentence that ends in an ellipsis was as often as not cut there, so it is turned away. The borders are not
+    A sentence that ends in an ellipsis was as often as not cut there, so it is turned away. Borders are not
     checked: two sentences in a row read like one here.
     """
     return (
