@@ -18,7 +18,9 @@ from potstill.training.checkpoint import (
 
 
 def standing(step: int) -> Standing:
-    return Standing(step, log_records=step, seconds=1.5, best=Best(step, 0.25), identity={"settings": "abc"})
+    return Standing(
+        step, log_records=step, seconds=1.5, best=Best(step, 0.25), dtype="bf16", identity={"settings": "abc"}
+    )
 
 
 def save(folder, step):

@@ -255,3 +255,14 @@ def test_a_trained_decoder_is_ready_to_answer(make_decoder, examples, tmp_path):
     train(decoder, examples, settings(max_steps=1, dtype="bf16"), tmp_path)
     assert not decoder.training
     assert not any(p.requires_grad or p.grad is not None for p in decoder.parameters())
+
+
+def test_what_auto_chose_first_stays_when_a_training_resumes(make_decoder, examples, tmp_path, monkeypatch):
+    chosen = settings(dtype="auto", max_steps=3, checkpoint_every=1, evaluate_every=1)
+    monkeypatch.setattr("potstill.training.trainable.bf16_is_faster", lambda device_type: True)
+    with pytest.raises(Crash):
+        train(make_decoder(), examples, chosen, tmp_path, evaluators=[CrashAt(2)])
+    monkeypatch.setattr("potstill.training.trainable.bf16_is_faster", lambda device_type: False)
+    decoder = make_decoder()
+    assert train(decoder, examples, chosen, tmp_path).resumed_from == 1
+    assert decoder.head_weight.dtype == torch.bfloat16

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from potstill.errors import DamagedError, MissingError
 from potstill.files import read_json, sha256_of, write_json, writing_folder
+from potstill.training.settings import DtypeName
 
 _SCHEMA = 1
 _STATE_FILE, _TABLE_FILE = "state.safetensors", "checkpoint.json"
@@ -35,6 +36,7 @@ class Standing:
     log_records  records of the loss log that belong to these steps
     seconds      spent on them, by every process together
     best         of the validations so far
+    dtype        of the computation, bf16 or fp32
     identity     digests of what the run depends on: settings, examples, first weights
     """
 
@@ -42,6 +44,7 @@ class Standing:
     log_records: int
     seconds: float
     best: Best | None
+    dtype: DtypeName
     identity: Mapping[str, str]
 
 
@@ -118,6 +121,7 @@ def _standing(table: Any) -> Standing | None:
             log_records=int(table["log_records"]),
             seconds=float(table["seconds"]),
             best=best and Best(int(best["step"]), float(best["loss"])),
+            dtype="bf16" if table["dtype"] == "bf16" else "fp32",
             identity=dict(table["identity"]),
         )
     except (KeyError, TypeError, ValueError):

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from potstill.devices import bf16_is_faster
 from potstill.seeds import derive_seed
-from potstill.training.settings import TrainingSettings
+from potstill.training.settings import DtypeName, TrainingSettings
 
 if TYPE_CHECKING:
     from potstill.models.decoder import Decoder
@@ -24,14 +25,11 @@ def make_trainable(decoder: "Decoder", settings: TrainingSettings) -> None:
         parameter.requires_grad_(settings.trains_embeddings or not _is_embedding(name))
 
 
-def compute_dtype(settings: TrainingSettings, device: torch.device) -> torch.dtype:
+def choose_dtype(settings: TrainingSettings, device: torch.device) -> DtypeName:
+    """`bf16` or `fp32`: what the settings say, or what this device computes faster."""
     if settings.dtype != "auto":
-        return torch.bfloat16 if settings.dtype == "bf16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    from potstill.devices import bf16_is_faster
-
-    return torch.bfloat16 if bf16_is_faster() else torch.float32
+        return settings.dtype
+    return "bf16" if bf16_is_faster(device.type) else "fp32"
 
 
 def _add_lora(decoder: "Decoder", settings: TrainingSettings) -> None:

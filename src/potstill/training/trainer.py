@@ -23,8 +23,8 @@ from potstill.training.objective import mean_target_loss, target_loss
 from potstill.training.optimizers import NamedOptimizer
 from potstill.training.plan import Step, plan_steps, split_examples
 from potstill.training.schedules import rate_share, warmup_steps_of
-from potstill.training.settings import TrainingSettings
-from potstill.training.trainable import compute_dtype, make_trainable
+from potstill.training.settings import DtypeName, TrainingSettings
+from potstill.training.trainable import choose_dtype, make_trainable
 from potstill.training.weights import TrainedWeights
 from potstill.types import Evaluator
 
@@ -52,12 +52,15 @@ def train(
     _check_examples(decoder, examples)
     with locked(folder):
         checkpoint.remove_leftovers(folder)
+        found = checkpoint.newest_checkpoint(folder, "checkpoint")
+        # Measured once a training: a second measurement may fall out otherwise where the two are close.
+        dtype = found.standing.dtype if found else choose_dtype(settings, decoder.head_weight.device)
         make_trainable(decoder, settings)
-        run = _Run(decoder, examples, settings, folder, evaluators)
+        run = _Run(decoder, examples, settings, folder, evaluators, dtype)
         try:
-            resumed_from = run.resume()
+            run.start_from(found)
             run.work(progress or Silent())
-            return run.result(resumed_from)
+            return run.result(resumed_from=found.standing.step if found else 0)
         finally:
             run.close()
 
@@ -72,6 +75,7 @@ class _Run:
         settings: TrainingSettings,
         folder: Path,
         evaluators: Sequence[Evaluator],
+        dtype: DtypeName,
     ) -> None:
         self._decoder, self._settings, self._folder, self._evaluators = decoder, settings, folder, evaluators
         self._device = decoder.head_weight.device
@@ -79,25 +83,26 @@ class _Run:
         self._plan = plan_steps(self._examples.training, settings)
         self._warmup_steps = warmup_steps_of(settings.warmup_share, len(self._plan))
         self._identity = identity_of(decoder, examples, settings)
-        self._weights = TrainedWeights(decoder, compute_dtype(settings, self._device))
+        self._dtype = dtype
+        self._weights = TrainedWeights(decoder, torch.bfloat16 if dtype == "bf16" else torch.float32)
         self._optimizer = NamedOptimizer(self._weights.masters, settings)
         self._log = LossLog(folder)
         self._best: checkpoint.Best | None = None
         self.step = 0
         self._seconds_before, self._started = 0.0, time.monotonic()
 
-    def resume(self) -> int:
-        """Take up the newest valid checkpoint and return its step; 0 where there is none."""
-        found = checkpoint.newest_checkpoint(self._folder, "checkpoint")
-        if found is not None:
-            standing = found.standing
-            check_identity(standing.identity, self._identity, str(self._folder))
-            self._weights.load(_under("weights", found.tensors))
-            self._optimizer.load_state(_under("optimizer", found.tensors))
-            self.step, self._best = standing.step, standing.best
-            self._seconds_before = standing.seconds
-        self._log.rewind(found.standing.log_records if found else 0)
-        return self.step
+    def start_from(self, found: checkpoint.Checkpoint | None) -> None:
+        """Stand where the checkpoint stands, and forget what was logged after it."""
+        if found is None:
+            self._log.rewind(0)
+            return
+        standing = found.standing
+        check_identity(standing.identity, self._identity, str(self._folder))
+        self._weights.load(_under("weights", found.tensors))
+        self._optimizer.load_state(_under("optimizer", found.tensors))
+        self._log.rewind(standing.log_records)
+        self.step, self._best = standing.step, standing.best
+        self._seconds_before = standing.seconds
 
     def work(self, progress: Progress) -> None:
         num_tokens = sum(step.num_tokens for step in self._plan)
@@ -209,7 +214,7 @@ class _Run:
 
     def _standing(self) -> checkpoint.Standing:
         return checkpoint.Standing(
-            self.step, self._log.num_records, self._seconds(), self._best, self._identity
+            self.step, self._log.num_records, self._seconds(), self._best, self._dtype, self._identity
         )
 
     def _weight_tensors(self) -> dict[str, Tensor]:
