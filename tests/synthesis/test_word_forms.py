@@ -10,13 +10,14 @@ KIN = """
 syria syrian|syria syrians|italy italian|canada canadian|egypt egyptian|brazil brazilian|iran iranian
 japan japanese|china chinese|israel israeli|iraq iraqis|mexico mexican|cuba cuban|kenya kenyan
 ukraine ukrainian|palestine palestinian|germany german|france french|britain british|spain spanish
-greece greeks|turkey turkish|europe european|eu european|us american|netherlands dutch|serbia serb|london londoners|islam islamic
-minister ministry|president presidential|report reported|smuggle smuggling|smoke smokers|agreed agreement
-sues sued|win wins|cat cats|tax taxes
+greece greeks|turkey turkish|europe european|eu european|us american|netherlands dutch|serbia serb
+london londoners|islam islamic|minister ministry|president presidential|report reported|smuggle smuggling
+smoke smokers|agreed agreement|sues sued|win wins|cat cats|tax taxes
 """
 STRANGERS = """
 niger nigeria|austria australia|austrian australian|iran iraq|johnson johnston|smith smithson|morris morrison
-martin martina|carter cartwright|roman romania|somali romania|2000 2004|10000 100000|car cart|war ward|man many
+martin martina|carter cartwright|roman romania|somali romania|2000 2004|10000 100000
+car cart|war ward|man many
 """
 
 
