@@ -19,7 +19,8 @@ using NumpyRow = nb::ndarray<nb::numpy, T, nb::ndim<1>>;
 
 constexpr const char* kSampleSignature =
     "def sample(logits: torch.Tensor, temperature: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, "
-    "min_p: torch.Tensor, uniform: torch.Tensor) -> tuple[NDArray[numpy.int32], NDArray[numpy.float32]]";
+    "min_p: torch.Tensor, uniform: torch.Tensor) -> tuple[numpy.typing.NDArray[numpy.int32], "
+    "numpy.typing.NDArray[numpy.float32]]";
 
 constexpr const char* kSampleDoc = R"(Draw one token for each row of logits [B, V], float32 or bfloat16.
 
@@ -33,7 +34,8 @@ uniform     [B] float64, in [0, 1): the first kept token, in the order of ids, a
 Returns token ids [B] and their log-probabilities [B] at temperature 1, before any filter. Masses are exact to
 float64. ValueError names the argument and the row: a setting out of range, NaN or +inf, or only -inf.)";
 
-constexpr const char* kLogsumexpSignature = "def logsumexp(logits: torch.Tensor) -> NDArray[numpy.float32]";
+constexpr const char* kLogsumexpSignature =
+    "def logsumexp(logits: torch.Tensor) -> numpy.typing.NDArray[numpy.float32]";
 
 constexpr const char* kLogsumexpDoc =
     "log(sum(exp(row))) of each row of logits [B, V], float32 or bfloat16: float32 [B], summed in float64.";

@@ -225,35 +225,48 @@ POTSTILL_INLINE void attend_tile(const TileCall<T>& call, Scratch& scratch) {
 POTSTILL_CLONES void attend(const TileCall<float>& call, Scratch& scratch) { attend_tile(call, scratch); }
 POTSTILL_CLONES void attend(const TileCall<bf16>& call, Scratch& scratch) { attend_tile(call, scratch); }
 
-[[noreturn]] void refuse(const std::string& text) { throw std::invalid_argument(text); }
+void require(bool holds, const char* text) {
+    if (!holds) throw std::invalid_argument(text);
+}
 
-void check(const CacheShape& shape, const PagedRows& rows, std::size_t num_queries) {
-    const std::size_t B = rows.num_cached.size();
-    if (rows.starts.size() != B + 1)
-        refuse("starts has " + std::to_string(rows.starts.size()) +
-               " entries; it must have one more than num_cached, which has " + std::to_string(B));
-    if (rows.block_tables.size() != B * rows.blocks_per_row)
-        refuse("block_tables must have a row for each of num_cached");
-    if (rows.starts[0] != 0 || static_cast<std::size_t>(rows.starts[B]) != num_queries)
-        refuse("starts must go from 0 to the number of queries in q");
-    for (std::size_t b = 0; b < B; ++b) {
-        const std::int64_t cached = rows.num_cached[b],
-                           count = std::int64_t{rows.starts[b + 1]} - rows.starts[b];
-        if (cached < 0) refuse("num_cached[" + std::to_string(b) + "] is negative");
-        if (count < 0) refuse("starts decreases after entry " + std::to_string(b));
-        const auto needed =
-            (static_cast<std::size_t>(cached + count) + shape.block_size - 1) / shape.block_size;
-        if (needed > rows.blocks_per_row)
-            refuse("block_tables has too few blocks for sequence " + std::to_string(b));
-        for (std::size_t i = 0; i < needed; ++i) {
-            const BlockId block = rows.block_tables[b * rows.blocks_per_row + i];
-            if (block < 0 || static_cast<std::size_t>(block) >= shape.num_blocks) {
-                throw std::out_of_range("block_tables[" + std::to_string(b) + ", " + std::to_string(i) +
-                                        "] is " + std::to_string(block) + "; the cache has " +
-                                        std::to_string(shape.num_blocks) + " blocks");
-            }
-        }
+void require(bool holds, const char* text, std::size_t number) {
+    if (!holds) throw std::invalid_argument(text + std::to_string(number));
+}
+
+void check_row(const CacheShape& shape, const PagedRows& rows, std::size_t b) {
+    const std::int64_t cached = rows.num_cached[b], count = std::int64_t{rows.starts[b + 1]} - rows.starts[b];
+    require(cached >= 0, "num_cached is negative for sequence ", b);
+    require(count >= 0, "starts decreases after entry ", b);
+    const auto needed = (static_cast<std::size_t>(cached + count) + shape.block_size - 1) / shape.block_size;
+    require(needed <= rows.blocks_per_row, "block_tables has too few blocks for sequence ", b);
+    for (std::size_t i = 0; i < needed; ++i) {
+        const BlockId block = rows.block_tables[b * rows.blocks_per_row + i];
+        if (block >= 0 && static_cast<std::size_t>(block) < shape.num_blocks) continue;
+        throw std::out_of_range("block_tables[" + std::to_string(b) + ", " + std::to_string(i) + "] is " +
+                                std::to_string(block) + "; the cache has " +
+                                std::to_string(shape.num_blocks) + " blocks");
     }
+}
+
+void check_rows(const CacheShape& shape, const PagedRows& rows, std::size_t num_queries) {
+    const std::size_t B = rows.num_cached.size();
+    require(rows.starts.size() == B + 1, "starts must have one more entry than num_cached, which has ", B);
+    require(rows.block_tables.size() == B * rows.blocks_per_row,
+            "block_tables must have a row for each of num_cached");
+    require(rows.starts[0] == 0 && static_cast<std::size_t>(rows.starts[B]) == num_queries,
+            "starts must go from 0 to the number of queries in q");
+    for (std::size_t b = 0; b < B; ++b) check_row(shape, rows, b);
+}
+
+void check_sizes(const CacheShape& shape, std::size_t num_heads, std::size_t q_size, std::size_t out_size,
+                 std::size_t keys_size, std::size_t values_size) {
+    const std::size_t K = shape.num_kv_heads;
+    require(K > 0 && shape.head_size > 0 && shape.block_size > 0, "keys has an empty dimension");
+    require(num_heads > 0 && num_heads % K == 0, "q must have a multiple of the heads of keys, which has ",
+            K);
+    require(keys_size == shape.size() && values_size == shape.size(), "values must have the shape of keys");
+    require(q_size % (num_heads * shape.head_size) == 0 && out_size == q_size,
+            "out must have the shape of q, [N, H, D]");
 }
 
 std::vector<Tile> tiles_of(const PagedRows& rows, std::size_t queries_per_tile) {
@@ -267,55 +280,53 @@ std::vector<Tile> tiles_of(const PagedRows& rows, std::size_t queries_per_tile) 
     return tiles;
 }
 
+// All but the pointers into q, out, keys and values.
+template <typename T>
+TileCall<T> call_for(const CacheShape& shape, const PagedRows& rows, const AttentionOptions& options,
+                     const Tile& tile, std::size_t group) {
+    TileCall<T> call{};
+    call.block_table = rows.block_tables.data() + tile.row * rows.blocks_per_row;
+    call.count = tile.count;
+    call.group = group;
+    call.query_stride = shape.num_kv_heads * group * shape.head_size;
+    call.position_stride = shape.num_kv_heads * shape.head_size;
+    call.block_size = shape.block_size;
+    call.head_size = shape.head_size;
+    call.first_position = static_cast<std::size_t>(rows.num_cached[tile.row]) + tile.first -
+                          static_cast<std::size_t>(rows.starts[tile.row]);
+    call.window =
+        options.window ? static_cast<std::size_t>(*options.window) : std::numeric_limits<std::size_t>::max();
+    call.scale = options.scale;
+    return call;
+}
+
 }  // namespace
 
 template <typename T>
 void paged_attention(std::span<const float> q, std::span<const T> keys, std::span<const T> values,
                      const CacheShape& shape, const PagedRows& rows, const AttentionOptions& options,
                      std::size_t num_heads, std::span<float> out) {
-    const std::size_t K = shape.num_kv_heads, D = shape.head_size;
-    if (K == 0 || D == 0 || shape.block_size == 0) refuse("keys has an empty dimension");
-    if (num_heads == 0 || num_heads % K != 0)
-        refuse("q has " + std::to_string(num_heads) + " heads; it must be a multiple of the " +
-               std::to_string(K) + " of keys");
-    if (keys.size() != shape.size() || values.size() != shape.size())
-        refuse("values must have the shape of keys");
-    if (q.size() % (num_heads * D) != 0 || out.size() != q.size())
-        refuse("out must have the shape of q, [N, H, D]");
-    if (options.window && *options.window < 1) refuse("window must be at least 1");
-    check(shape, rows, q.size() / (num_heads * D));
+    check_sizes(shape, num_heads, q.size(), out.size(), keys.size(), values.size());
+    require(!options.window || *options.window >= 1, "window must be at least 1");
+    const std::size_t K = shape.num_kv_heads, D = shape.head_size, group = num_heads / K;
+    check_rows(shape, rows, q.size() / (num_heads * D));
 
-    const std::size_t group = num_heads / K, queries_per_tile = std::max<std::size_t>(1, kTileRows / group);
+    const std::size_t queries_per_tile = std::max<std::size_t>(1, kTileRows / group);
     const std::vector<Tile> tiles = tiles_of(rows, queries_per_tile);
     const std::size_t padded_rows = round_up(queries_per_tile * group, kRowStep);
     std::vector<Scratch> scratch(static_cast<std::size_t>(max_threads()), Scratch(padded_rows, D));
     const auto num_items = static_cast<std::int64_t>(tiles.size() * K);
-
 #pragma omp parallel for schedule(dynamic)
     for (std::int64_t item = 0; item < num_items; ++item) {
         const Tile& tile = tiles[static_cast<std::size_t>(item) / K];
         const std::size_t kv_head = static_cast<std::size_t>(item) % K;
-        const std::size_t at = tile.first * num_heads * D + kv_head * group * D;
-        attend(
-            TileCall<T>{
-                .q = q.data() + at,
-                .out = out.data() + at,
-                .keys = keys.data() + kv_head * D,
-                .values = values.data() + kv_head * D,
-                .block_table = rows.block_tables.data() + tile.row * rows.blocks_per_row,
-                .count = tile.count,
-                .group = group,
-                .query_stride = num_heads * D,
-                .position_stride = K * D,
-                .block_size = shape.block_size,
-                .head_size = D,
-                .first_position = static_cast<std::size_t>(rows.num_cached[tile.row]) + tile.first -
-                                  static_cast<std::size_t>(rows.starts[tile.row]),
-                .window = options.window ? static_cast<std::size_t>(*options.window)
-                                         : std::numeric_limits<std::size_t>::max(),
-                .scale = options.scale,
-            },
-            scratch[static_cast<std::size_t>(thread_index())]);
+        const std::size_t at = (tile.first * num_heads + kv_head * group) * D;
+        TileCall<T> call = call_for<T>(shape, rows, options, tile, group);
+        call.q = q.data() + at;
+        call.out = out.data() + at;
+        call.keys = keys.data() + kv_head * D;
+        call.values = values.data() + kv_head * D;
+        attend(call, scratch[static_cast<std::size_t>(thread_index())]);
     }
 }
 

@@ -64,35 +64,25 @@ RowFault Ranking<bf16>::read(std::span<const bf16> logits, double temperature) {
     logits_ = logits;
     buckets_.clear();
     for (std::size_t i = 0; i < logits.size(); ++i) ++counts_[2 * logits[i].bits + (i & 1)];
+    counts_[0] += counts_[2 * kSign] + counts_[2 * kSign + 1];  // -0 ties with +0
+    counts_[2 * kSign] = counts_[2 * kSign + 1] = 0;
     double mass = 0;
     bool has_nan = false;
     const std::uint32_t top = code_of(0x7f80U), bottom = code_of(0xff80U);
     for (std::uint32_t code = kCodes; code-- > 0;) {
         const std::uint16_t bits = bits_of(code);
-        std::uint32_t& first = counts_[2 * bits];
-        std::uint32_t& second = counts_[2 * bits + 1];
-        const std::uint32_t count = first + second;
+        const std::uint32_t count = counts_[2 * bits] + counts_[2 * bits + 1];
         if (count == 0) continue;
-        first = second = 0;
-        if (code >= top || code < bottom) {
-            has_nan = true;
-            continue;
-        }
+        counts_[2 * bits] = counts_[2 * bits + 1] = 0;
+        has_nan = has_nan || code >= top || code < bottom;
         const float logit = widen(bf16{bits});
         if (buckets_.empty()) peak_ = logit;
         const double below = static_cast<double>(logit) - peak_;
-        const double weight = std::exp(below / temperature);
-        weights_[bits] = weight;
-        if (bits == kSign) weights_[0] = weight;
-        mass += count * (temperature == 1.0 ? weight : std::exp(below));
-        if (bits == kSign && !buckets_.empty() && buckets_.back().code == kSign) {
-            buckets_.back().count += count;
-            buckets_.back().mass += count * weight;
-        } else {
-            buckets_.push_back(
-                {static_cast<std::uint16_t>(bits == kSign ? kSign : code), count, count * weight});
-        }
+        weights_[bits] = std::exp(below / temperature);
+        mass += count * (temperature == 1.0 ? weights_[bits] : std::exp(below));
+        buckets_.push_back({static_cast<std::uint16_t>(code), count, count * weights_[bits]});
     }
+    weights_[kSign] = weights_[0];
     if (has_nan) return RowFault::not_a_number;
     if (buckets_.empty() || peak_ == -kInfinity) return RowFault::nothing_finite;
     log_mass_ = peak_ + std::log(mass);
