@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from potstill.layers.norms import RMSNorm
@@ -27,3 +28,19 @@ def test_bfloat16_rows_are_normalised_in_float32() -> None:
     got = norm(x)
     assert got.dtype == torch.bfloat16
     assert torch.equal(got, norm(x.float()).bfloat16())
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 2, 5)])
+def test_gradients_are_those_of_the_formula(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x, direction = torch.randn(2, *shape, generator=generator)
+    norm = RMSNorm(5, eps=1e-3, offset=1)
+    norm.weight.data = torch.randn(5, generator=generator)
+    x.requires_grad_()
+    expected = x / (x.pow(2).mean(-1, keepdim=True) + 1e-3).sqrt() * (1 + norm.weight)
+    for gradient, wanted in zip(
+        torch.autograd.grad((norm(x) * direction).sum(), (x, norm.weight)),
+        torch.autograd.grad((expected * direction).sum(), (x, norm.weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(gradient, wanted)
