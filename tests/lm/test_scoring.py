@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from potstill.errors import UsageError
 from potstill.lm import scoring
 from potstill.lm.context import Context
+from potstill.models.decoder import Decoder
 
 
 def score_slowly(model, prompt_ids, target_ids):
@@ -66,16 +68,17 @@ def test_progress_counts_every_request(gemma):
     assert task.count == 4
 
 
-def test_logits_are_never_held_for_more_rows_than_a_chunk():
-    seen = []
-
-    def head(rows):
-        seen.append(len(rows))
-        return torch.zeros(len(rows), 8)
-
-    got = scoring.label_logprobs(head, torch.zeros(600, 3), torch.zeros(600, dtype=torch.int64))
-    torch.testing.assert_close(got, torch.full((600,), -torch.log(torch.tensor(8.0)).item()))
-    assert max(seen) <= 256 and sum(seen) == 600
+@pytest.mark.parametrize("softcap", [None, 3.0])
+def test_logits_made_in_chunks_give_what_all_at_once_give(gemma, softcap):
+    decoder = Decoder(replace(gemma.decoder.config, logit_softcap=softcap))
+    hidden = torch.randn(50, 32, generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(50)
+    with torch.inference_mode():
+        got = scoring.label_logprobs(
+            decoder, hidden, labels, buffer=torch.empty(7, decoder.config.vocab_size)
+        )
+        expected = decoder.logits(hidden).log_softmax(-1)[labels, labels]
+    torch.testing.assert_close(got, expected)
 
 
 def test_a_target_that_cannot_be_scored_is_refused_with_its_numbers(gemma, llama):

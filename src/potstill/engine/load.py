@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
+from potstill.devices import default_device
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
@@ -14,10 +13,10 @@ def load_generator(
     path: Path,
     *,
     dtype: DtypeName = "auto",
-    device: torch.device | str | None = None,
+    device: str | None = None,
     params: EngineParams | None = None,
 ) -> EngineGenerator:
-    """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the CPU."""
+    """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the best one here."""
     params = params or EngineParams()
-    model, tokenizer = load_lm(path, dtype=dtype, device=device or "cpu", params=params)
+    model, tokenizer = load_lm(path, dtype=dtype, device=default_device(device), params=params)
     return EngineGenerator(Engine(model, params, tokenizer.eos_ids), tokenizer)
