@@ -21,8 +21,10 @@ class ScriptedGenerator:
         self.requests += requests
         for index in reversed(range(len(requests))):
             written = self.script(requests[index])
-            text, reason = (written, "stop") if isinstance(written, str) else written
-            yield index, Completion(text, (), reason, 0.0)
+            if isinstance(written, str):
+                yield index, Completion(written, (), "stop", 0.0)
+            else:
+                yield index, Completion(written[0], (), written[1], 0.0)
 
 
 @pytest.fixture

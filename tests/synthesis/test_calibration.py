@@ -31,7 +31,7 @@ def rng() -> np.random.Generator:
 
 
 def quadratic_auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    wins = [(p > n) + (p == n) / 2 for p in positive for n in negative]
+    wins = [float(p > n) + float(p == n) / 2 for p in positive for n in negative]
     return sum(wins) / len(wins)
 
 
