@@ -91,6 +91,7 @@ def test_a_kill_at_every_point_that_touches_the_disk_changes_no_byte(
         check_resumed(folder, wanted)
 
 
+@pytest.mark.slow
 def test_kills_one_after_the_other_end_in_the_same_bytes(
     tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
 ) -> None:
@@ -106,6 +107,7 @@ def test_kills_one_after_the_other_end_in_the_same_bytes(
         check_resumed(folder, wanted)
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_any_point_ends_with_4_and_the_run_goes_on_afterwards(
     tmp_path: Path, uninterrupted: tuple[dict[str, str], int]
 ) -> None:

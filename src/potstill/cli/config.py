@@ -16,7 +16,7 @@ Origin = Annotated[bool, typer.Option("--origin", help="Say where each value com
 @app.command()
 def show(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="Show this recipe's values too.")
+        Path | None, typer.Argument(metavar="RECIPE", help="Show this recipe's values too.")
     ] = None,
     set_: Set = None,
     origin: Origin = False,

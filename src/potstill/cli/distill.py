@@ -1,6 +1,7 @@
 """`potstill distill`: from a recipe, or a task and some text, to a student and its report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def distill(
-    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe, a TOML file.")] = None,
+    recipe: Annotated[Path | None, typer.Argument(metavar="RECIPE", help="A recipe, a TOML file.")] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="shorten, paraphrase, summarize or a task file.")
+        str | None, typer.Option(metavar="NAME|FILE", help="A built-in task such as shorten, or a task file.")
     ] = None,
     corpus: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", help="Your own text: a file or a folder. Repeatable.")
@@ -47,10 +48,11 @@ def distill(
     if recipe is None and task is None:
         raise typer.BadParameter("give a RECIPE or a --task.")
     user = load_configuration().settings
-    flags = _flags(
-        task=task, teacher=teacher, device=device, threads=threads, out=out, eval_file=eval_, corpus=corpus
-    )
+    flags = _flags(task=task, teacher=teacher, device=device, threads=threads, eval_file=eval_, corpus=corpus)
     wanted = _recipe(recipe, task, [*flags, *(set_ or [])])
+    if out is not None:
+        # Not by way of TOML, which cannot hold every folder's name.
+        wanted = replace(wanted, run=replace(wanted.run, out=out))
     if dry_run:
         show_plan(wanted, user, as_json=json_, quiet=quiet)
     else:
@@ -72,7 +74,6 @@ def _flags(
     teacher: str | None,
     device: str | None,
     threads: int | None,
-    out: Path | None,
     eval_file: Path | None,
     corpus: list[Path] | None,
 ) -> list[str]:
@@ -84,7 +85,6 @@ def _flags(
         "model.teacher": teacher,
         "run.device": device,
         "run.threads": threads,
-        "run.out": out,
         "evaluation.file": eval_file,
         "corpus.paths": corpus or None,
     }

@@ -15,7 +15,7 @@ def generate(
             metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id or gemma-3-270m."
         ),
     ],
-    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT…", help="What to go on from.")],
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to go on from.")],
     max_tokens: Annotated[int | None, typer.Option(metavar="N", help="New tokens at most.")] = None,
     temperature: Annotated[
         float | None, typer.Option(metavar="T", help="0 always takes the likeliest token.")

@@ -70,7 +70,7 @@ class ModelSettings:
 class TaskChoice:
     """What the student learns.
 
-    name  a built-in task (`shorten`, `paraphrase`, `summarize`) or a task file
+    name  a built-in task, such as `shorten` or `paraphrase`, or a task file
     """
 
     name: str = "shorten"

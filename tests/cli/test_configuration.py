@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Command
+from potstill.cli.configuration import load_configuration
+from potstill.errors import ConfigError
+from potstill.files import write_text
+
+
+def write_user_file(folder: Path, text: str) -> Path:
+    path = folder / "config" / "potstill" / "potstill.toml"
+    write_text(path, text)
+    return path
+
+
+def test_environment_wins_over_file_and_file_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_user_file(tmp_path, '[paths]\nruns = "/a"\n[device]\nthreads = 3\n')
+    monkeypatch.setenv("POTSTILL_DEVICE_THREADS", "5")
+    monkeypatch.setenv("POTSTILL_HUB_OFFLINE", "1")
+    configuration = load_configuration()
+    assert configuration.settings.paths.runs == Path("/a")
+    assert configuration.settings.device.threads == 5 and configuration.settings.hub.offline
+    assert configuration.origins == {
+        "paths.runs": str(path),
+        "device.name": "default",
+        "device.threads": "POTSTILL_DEVICE_THREADS",
+        "hub.endpoint": "default",
+        "hub.offline": "POTSTILL_HUB_OFFLINE",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[paths]\nrun = 1\n", "did you mean 'runs'"),
+        ("[training]\n", "has no 'training'"),
+        ("[paths", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    write_user_file(tmp_path, text)
+    with pytest.raises(ConfigError, match=f"potstill.toml.*{message}"):
+        load_configuration()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("POTSTILL_DEVICE_THREAD", "3", "POTSTILL_DEVICE_THREAD is no setting"),
+        ("POTSTILL_DEVICE_THREADS", "many", "device.threads is 'many'"),
+        ("POTSTILL_HUB_OFFLINE", "perhaps", "hub.offline is 'perhaps'"),
+        ("POTSTILL_CONFIG", "/none.toml", "/none.toml, which does not exist"),
+    ],
+)
+def test_a_wrong_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=message):
+        load_configuration()
+
+
+def test_the_users_folder_for_runs_is_used(
+    potstill: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POTSTILL_PATHS_RUNS", str(tmp_path / "elsewhere"))
+    assert potstill("distill", "--task", "shorten", "--quiet").code == 0
+    assert (tmp_path / "elsewhere/shorten/recipe.toml").is_file()
+
+
+def test_config_show_tells_where_a_recipes_values_come_from(potstill: Command, tmp_path: Path) -> None:
+    write_text(tmp_path / "a.toml", "[run]\nseed = 4\n")
+    told = json.loads(potstill("config", "show", "a.toml", "--set", "model.teacher=x", "--json").out)[
+        "settings"
+    ]
+    assert told["run.seed"] == {"value": 4, "origin": "a.toml"}
+    assert told["model.teacher"] == {"value": "x", "origin": "--set"}
+    assert told["training.method"]["origin"] == "default"
+    assert "a.toml" in potstill("config", "show", "a.toml", "--origin").out
+
+
+def test_config_schema_describes_every_table(potstill: Command) -> None:
+    told = json.loads(potstill("config", "schema").out)
+    assert list(told["properties"]) == [
+        "run",
+        "model",
+        "task",
+        "corpus",
+        "synthesis",
+        "training",
+        "evaluation",
+    ]
+    assert told["additionalProperties"] is False
+    assert "description" in told["properties"]["training"]["properties"]["learning_rate"]
+    assert "paths" in json.loads(potstill("config", "schema", "--user").out)["properties"]
