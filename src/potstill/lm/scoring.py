@@ -169,7 +169,7 @@ def label_logprobs(decoder: Decoder, hidden: Tensor, labels: Tensor, buffer: Ten
 
 
 def make_buffer(decoder: Decoder) -> Tensor:
-    """Room for a chunk of logits. New memory for each chunk would cost a fifth of the time, in page faults."""
+    """Room for a chunk of logits: new memory for each would cost a fifth of the time, in page faults."""
     return decoder.head_weight.new_empty(_HEAD_ROWS, decoder.config.vocab_size)
 
 
