@@ -12,7 +12,8 @@ _PREFACE = """\
 # Commands
 
 Made by `python -m potstill.cli.reference`; do not edit. Results go to stdout, progress and messages
-to stderr. With `--json` a command prints one object with a `schema`, errors too. Exit codes: [errors](errors.md).
+to stderr. With `--json` a command prints one object with a `schema`, errors too; exit codes are in
+[errors](errors.md).
 """
 
 

@@ -27,11 +27,14 @@ def run_recipe(
         with locked(folder):
             pass
     from potstill.runs.execute import Terminated, execute
+    from potstill.runs.ledger import wal_problem
     from potstill.runs.recipe import recipe_text
     from potstill.runs.stages.distill import build_stages
 
     recipe = with_device(recipe, user)
     stages = build_stages(recipe, folder)
+    if problem := wal_problem(folder):
+        say(problem)
     try:
         outputs = execute(
             stages,

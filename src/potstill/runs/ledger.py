@@ -215,12 +215,7 @@ class Ledger:
 
     def fallback_message(self) -> str | None:
         """Why the ledger is not in WAL mode, or None where it is."""
-        if self.journal_mode == "wal":
-            return None
-        return (
-            f"{self._path} is on a file system ({file_system_of(self._path.parent)}) that does not support "
-            f"SQLite's write-ahead log; the slower rollback journal is used. Nothing is lost."
-        )
+        return None if self.journal_mode == "wal" else wal_problem(self._path.parent)
 
     def _check_version(self) -> int:
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
@@ -239,6 +234,16 @@ class Ledger:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {version + 1}")
             self._connection.execute("COMMIT")
+
+
+def wal_problem(folder: Path) -> str | None:
+    """Why a ledger in `folder` does without the write-ahead log, or None where it has it."""
+    if shares_memory(folder):
+        return None
+    return (
+        f"{folder} is on a file system ({file_system_of(folder)}) that does not support SQLite's write-ahead "
+        f"log; the slower rollback journal is used. Nothing is lost."
+    )
 
 
 class _errors:
