@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from potstill.synthesis.filters import Filter, count_reasons, judge, passes_all, plain_filters
+from potstill.synthesis.filters import (
+    Filter,
+    completeness_filter,
+    count_reasons,
+    independent_filters,
+    judge,
+    passes_all,
+    plain_filters,
+)
 from potstill.tasks.task import Limits
 from potstill.types import TextPair
 
@@ -77,6 +85,33 @@ def test_every_plain_filter_at_its_threshold(
 def test_the_table_above_leaves_no_plain_filter_out() -> None:
     (marks,) = [mark for mark in test_every_plain_filter_at_its_threshold.pytestmark]  # type: ignore[attr-defined]
     assert {case[0] for case in marks.args[1]} == {each.reason for each in plain_filters(LIMITS, never)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "inside", "outside"),
+    [
+        ("too long", "alpha bravo carol delta echos foxes", "alpha bravo carol delta echos foxes golfs"),
+        # Of four longer words one may be new, or out of order; of three none.
+        ("words the source lacks", "alpha bravo carol zzzzz", "alpha bravo zzzzz"),
+        ("another order", "alpha bravo delta carol", "alpha carol bravo"),
+        ("not one whole sentence", "Alpha bravo.", "Alpha bravo"),
+        ("ends too early", "1", "0.9"),
+    ],
+)
+def test_every_independent_filter_at_its_threshold(reason: str, inside: str, outside: str) -> None:
+    source = "alpha bravo carol delta echos foxes golfs hotel india julia"
+    filters = independent_filters(LIMITS, Filter(Scripted(), "ends too early", minimum=1))
+    (filter_,) = [each for each in filters if each.reason == reason]
+    pairs = [TextPair(source, inside), TextPair(source, outside)]
+    assert filter_.accepts(filter_.critic.scores(pairs)).tolist() == [True, False]
+
+
+def test_the_completeness_filter_accepts_all_but_the_oddest_of_whole_sentences() -> None:
+    sentences = [str(number) for number in range(201)]
+    filter_ = completeness_filter(Scripted(), sentences)
+    assert 0 < filter_.minimum <= 0.1 * 200
+    scores = np.arange(201.0)
+    assert filter_.accepts(scores).sum() == sum(score >= filter_.minimum for score in scores)
 
 
 def test_both_bounds_are_inclusive_and_nan_is_never_accepted() -> None:

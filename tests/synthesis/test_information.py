@@ -8,7 +8,14 @@ import pytest
 
 from potstill.lm.context import Context
 from potstill.lm.table import TableModel
-from potstill.synthesis.information import Brevity, Equivalence, Faithfulness, Information, Saliency
+from potstill.synthesis.information import (
+    Brevity,
+    Completeness,
+    Equivalence,
+    Faithfulness,
+    Information,
+    Saliency,
+)
 from potstill.types import TextPair
 
 # Token ids: 0 the line break, then the letters.
@@ -101,6 +108,12 @@ def test_an_answer_is_remembered_for_every_critic(information: Information, scor
     assert num_asked == len(set(scorer.asked))
     Equivalence(information).scores(pairs)
     assert len(scorer.asked) == num_asked
+
+
+def test_completeness_is_how_readily_the_text_ends_where_it_ends(information: Information) -> None:
+    # After "\na" the mark b has 0.3 and the line break 0.2; after "\nb" the mark a has 0.2, the break 0.4.
+    got = Completeness(information).scores([TextPair("a", "ab"), TextPair("", " ba ")])
+    np.testing.assert_allclose(got, [math.log(0.3 + 0.2), math.log(0.2 + 0.4)], rtol=1e-6)
 
 
 def test_empty_texts_and_no_pairs_are_fine(information: Information) -> None:
