@@ -1,11 +1,11 @@
 """How fast does the trainer learn, beside transformers' `Trainer`, on the same examples in the same run?
 
 Work: one pass over prompts of 30 to 60 tokens with targets of 12 to 28; the body of the model trained with
-AdamW and float32 masters, bfloat16 products, embedding and head frozen; 32 examples a step on both sides: ours
-as many as fit one packed batch. The rival pads its batches (16 examples, two added up: 32 at once need over
-9 GiB) and takes the logits of every position. Only real tokens count, on both sides; our last checkpoint is
-part of our time. Ceiling: operations a second of bfloat16 products of the model's own shapes. CPU seconds
-stand beside the wall's, for a machine that others work on too.
+AdamW and float32 masters, bfloat16 products, embedding and head frozen; 32 examples a step on both sides,
+ours in one packed batch. The rival pads its batches (16 examples, two added up: 32 at once need over 9 GiB)
+and takes the logits of every position. Only real tokens count, on both sides; our last checkpoint is part
+of our time. Ceiling: operations a second of bfloat16 products of the model's own shapes. CPU seconds stand
+beside the wall's, for a machine that others work on too.
 
     python benchmarks/bench_training.py [--model gemma-3-270m] [--steps 4] [--rounds 3] [--out FILE]
 """
