@@ -2,7 +2,7 @@
 
 import re
 
-_CLAUSE = re.compile(r"(?<=\w)\s*(?:[,;:–—]|--| - | which | who | because | although | while | after | as )")
+_CLAUSE = re.compile(r"(?<=\w)\s*(?:[,;:–—](?!\d)|--| - | which | who | because | although | while | after | as )")
 _MIN_CLAUSE_WORDS = 4
 
 
