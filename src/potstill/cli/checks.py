@@ -83,10 +83,14 @@ def _gpu() -> Check:
 
 
 def _cpu() -> Check:
-    from potstill.devices import describe_machine
+    from potstill.devices import cpu_features, describe_machine
 
     machine = describe_machine()
-    return Check("cpu", "ok", "; ".join(f"{key} {_plain(value)}" for key, value in machine.items()))
+    features = ", ".join(cpu_features()) or "no vector extensions known"
+    found = (
+        f"{machine['processor']}, {machine['num_cores']} cores, {machine['num_threads']} threads; {features}"
+    )
+    return Check("cpu", "ok", found)
 
 
 def _memory() -> Check:
@@ -212,10 +216,6 @@ def _is_installed(package: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,0 +1,101 @@
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Command
+from potstill.cli import writing
+from potstill.cli.output import printable
+from potstill.errors import ConfigError, DamagedError
+from potstill.files import write_json
+from potstill.progress import Silent
+from potstill.runs.student import StudentCard, read_card, write_card
+from potstill.types import Completion, SamplingParams, TextRequest
+
+
+class Echo:
+    """A generator that writes back what it was asked, and how."""
+
+    def complete(self, requests: list[TextRequest]) -> list[tuple[int, Completion]]:
+        answers = [
+            (index, Completion(f" <{request.prompt}|{request.sampling.max_tokens}> ", (1, 2), "stop", -1.5))
+            for index, request in enumerate(requests)
+        ]
+        return answers[::-1]
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_load_generator", lambda path, device: Echo())
+
+
+def make_model(folder: str, card: StudentCard | None = None) -> None:
+    path = Path(folder)
+    write_json(path / "config.json", {})
+    (path / "model.safetensors").touch()
+    if card:
+        write_card(path, card)
+
+
+def test_a_plain_model_gets_the_prompts_as_they_are(potstill: Command, echo: None) -> None:
+    make_model("m")
+    done = potstill("generate", "m", "one", "two", "--max-tokens", "5", "--quiet")
+    assert done.code == 0, done.err
+    assert done.out == " <one|5> \n <two|5> \n"
+
+
+def test_a_student_gets_its_tasks_instruction_and_its_own_defaults(potstill: Command, echo: None) -> None:
+    sampling = SamplingParams(temperature=0, max_tokens=9, stop=("\n",))
+    make_model("m", StudentCard(task="shorten", prompt_template="Long: {source}\nShort:", sampling=sampling))
+    assert potstill("generate", "m", "one", "--quiet").out == "<Long: one\nShort:|9>\n"
+    told = json.loads(potstill("generate", "m", "one {source}", "--max-tokens", "3", "--json").out)
+    (completion,) = told["completions"]
+    assert completion["text"] == "<Long: one {source}\nShort:|3>"
+    assert completion["finish_reason"] == "stop" and completion["num_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    "option", [("--temperature", "-1"), ("--top-p", "0"), ("--max-tokens", "0"), ("--stop", "")]
+)
+def test_a_wrong_sampling_option_is_refused_before_the_model_is_loaded(
+    potstill: Command, option: tuple[str, str]
+) -> None:
+    make_model("m")
+    done = potstill("generate", "m", "one", *option)
+    assert done.code == 2 and option[0].strip("-").replace("-", "_") in done.err
+
+
+def test_a_model_that_is_not_there_is_told(potstill: Command) -> None:
+    done = potstill("generate", "./none", "one", "--json")
+    assert done.code == 4 and json.loads(done.out)["error"]["type"] == "ModelMissing"
+
+
+def test_a_card_reads_back_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path
+    card = StudentCard(task="t", prompt_template="{source}", sampling=SamplingParams(stop=("a",)))
+    write_card(folder, card)
+    assert read_card(folder) == card and read_card(folder / "none") is None
+    no_place = {"format": 1, "task": "t", "prompt_template": "x"}
+    wrong_cards: list[object] = [[], {"format": 2}, {"format": 1, "task": "t"}, no_place]
+    for wrong in wrong_cards:
+        write_json(folder / "potstill.json", wrong)
+        with pytest.raises(DamagedError, match="potstill.json"):
+            read_card(folder)
+    with pytest.raises(ConfigError, match="exactly once"):
+        StudentCard(task="t", prompt_template="{source} {source}")
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("stop", [(), (" it",)])
+def test_what_is_streamed_is_what_is_completed(
+    monkeypatch: pytest.MonkeyPatch, stop: tuple[str, ...]
+) -> None:
+    changes = {"temperature": 0, "max_tokens": 12, "stop": stop or None}
+    writer = writing.open_writer("gemma-3-270m", device="cpu", changes=changes, progress=Silent())
+    ((_, whole),) = writer.generator.complete([writer.request("Once upon a time,")])
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    writing.show_stream(writer, "Once upon a time,")
+    assert out.getvalue() == printable(whole.text) + "\n"
