@@ -115,8 +115,8 @@ def test_greedy_takes_the_lowest_id_of_the_likeliest():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_draws_follow_the_distribution(dtype):
-    """Chi-square of 40,000 draws over 12 kept tokens, below its 0.999 quantile: 31.3 at 11 degrees."""
-    num_draws = 40_000
+    """Chi-square of 10,000 draws over 12 kept tokens, below its 0.999 quantile: 31.3 at 11 degrees."""
+    num_draws = 10_000
     row = torch.linspace(-2, 2, 16).to(dtype)
     uniform = torch.from_numpy(np.random.default_rng(7).random(num_draws))
     ids, _ = draw(row.expand(num_draws, -1).contiguous(), top_k=12, temperature=1.3, uniform=uniform)
