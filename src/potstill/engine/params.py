@@ -11,7 +11,7 @@ class EngineParams:
 
     max_batch        >= 1 sequences that decode together
     block_size       >= 1 positions a block of the KV cache holds
-    kv_bytes         > 0 bytes for the KV cache; touched only as it fills
+    kv_bytes         > 0 bytes for the KV cache
     max_step_tokens  >= 1 positions run in one step; a longer prompt runs alone
     """
 
