@@ -168,3 +168,32 @@ def test_a_folder_whose_name_is_not_utf_8_works(potstill: Command, tmp_path: Pat
     assert potstill("distill", "--task", "shorten", "--quiet", "--out", str(folder)).code == 0
     done = potstill("run", "resume", str(folder), "--quiet")
     assert done.code == 0 and "\\xe9" in done.out or "\\udce9" in done.out
+
+
+def test_no_secret_of_the_environment_reaches_a_runs_folder(
+    potstill: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_plantedsecret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-plantedsecret")
+    potstill("distill", "--task", "shorten", "--quiet")
+    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert files and not [path for path in files if b"plantedsecret" in path.read_bytes()]
+
+
+def test_no_command_connects_to_anything(potstill: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"connects to {arguments[1:]}")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    commands = (
+        ("distill", "--task", "shorten", "--quiet"),
+        ("run", "list"),
+        ("run", "show", "shorten"),
+        ("run", "resume", "shorten", "--quiet"),
+        ("model", "list"),
+        ("doctor",),
+        ("config", "show"),
+    )
+    for command in commands:
+        assert potstill(*command).code in (0, 4), command

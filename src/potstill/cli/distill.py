@@ -13,24 +13,31 @@ if TYPE_CHECKING:
     from potstill.runs.recipe import Recipe
 
 
+RecipeFile = Annotated[Path | None, typer.Argument(metavar="RECIPE", help="A recipe, a TOML file.")]
+Task = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="A built-in task such as shorten, or a task file.")
+]
+Corpus = Annotated[
+    list[Path] | None, typer.Option(metavar="PATH", help="Your own text: a file or a folder. Repeatable.")
+]
+Teacher = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="The model that makes the training pairs.")
+]
+Eval = Annotated[
+    Path | None, typer.Option("--eval", metavar="FILE", help="JSONL with `input` and `summaries`.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done and what it would cost.")]
+
+
 def distill(
-    recipe: Annotated[Path | None, typer.Argument(metavar="RECIPE", help="A recipe, a TOML file.")] = None,
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="A built-in task such as shorten, or a task file.")
-    ] = None,
-    corpus: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="Your own text: a file or a folder. Repeatable.")
-    ] = None,
-    teacher: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The model that makes the training pairs.")
-    ] = None,
-    eval_: Annotated[
-        Path | None, typer.Option("--eval", metavar="FILE", help="JSONL with `input` and `summaries`.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done and what it would cost.")
-    ] = False,
+    recipe: RecipeFile = None,
+    task: Task = None,
+    corpus: Corpus = None,
+    teacher: Teacher = None,
+    eval_: Eval = None,
+    out: Out = None,
+    dry_run: DryRun = False,
     set_: Set = None,
     device: Device = None,
     threads: Threads = None,

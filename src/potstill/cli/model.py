@@ -5,17 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from potstill.cli.options import Json, Quiet
+from potstill.cli.options import Json, Model, Quiet
 
 if TYPE_CHECKING:
     from potstill.hub.resolve import LocalModel
 
 app = typer.Typer(help="See which models are here, fetch one, look into one.", no_args_is_help=True)
 
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id or gemma-3-270m."),
-]
 Revision = Annotated[str | None, typer.Option(metavar="REV", help="A branch, tag or commit of a hub id.")]
 
 

@@ -4,6 +4,10 @@ from typing import Annotated
 
 import typer
 
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id or gemma-3-270m."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with a `schema`.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]

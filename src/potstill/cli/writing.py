@@ -32,6 +32,18 @@ class Writer:
         return text.strip() if self.card else text
 
 
+def use_machine(device: str | None, threads: int | None) -> str | None:
+    """Hub and threads as the options or the user's settings say; returns the device they name."""
+    from potstill.cli.configuration import apply_hub, load_configuration
+
+    user = load_configuration().settings
+    apply_hub(user.hub)
+    from potstill.devices import use_threads
+
+    use_threads(threads or user.device.threads)
+    return device or user.device.name
+
+
 def open_writer(name: str, *, device: str | None, changes: Mapping[str, Any], progress: Progress) -> Writer:
     """The model called `name`; `changes` are sampling parameters that are not None and win over its own."""
     from potstill.hub.resolve import resolve
