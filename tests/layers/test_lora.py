@@ -8,9 +8,7 @@ from potstill.layers.lora import LoraLinear
 def make_layer(*, dropout: float = 0.0, bias: bool = True) -> tuple[LoraLinear, nn.Linear]:
     torch.manual_seed(1)
     base = nn.Linear(6, 4, bias=bias)
-    layer = LoraLinear(
-        base, rank=3, alpha=6.0, dropout=dropout, generator=torch.Generator().manual_seed(2)
-    )
+    layer = LoraLinear(base, rank=3, alpha=6.0, dropout=dropout, generator=torch.Generator().manual_seed(2))
     return layer, base
 
 

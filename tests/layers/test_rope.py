@@ -17,7 +17,9 @@ def test_each_pair_turns_by_its_angle() -> None:
             angle = position * 100.0 ** (-2 * pair / 6)
             before = complex(x[token, 1, pair], x[token, 1, pair + 3])
             after = before * complex(math.cos(angle), math.sin(angle))
-            assert complex(turned[token, 1, pair], turned[token, 1, pair + 3]) == pytest.approx(after, abs=1e-5)
+            assert complex(turned[token, 1, pair], turned[token, 1, pair + 3]) == pytest.approx(
+                after, abs=1e-5
+            )
 
 
 def test_a_score_depends_on_the_distance_alone() -> None:
@@ -26,9 +28,7 @@ def test_a_score_depends_on_the_distance_alone() -> None:
 
     def score(query_position: int, key_position: int) -> float:
         q_turned = rotate(q, rope.rotation(torch.tensor([query_position]), torch.float32))
-        return float(
-            (q_turned * rotate(k, rope.rotation(torch.tensor([key_position]), torch.float32))).sum()
-        )
+        return float((q_turned * rotate(k, rope.rotation(torch.tensor([key_position]), torch.float32))).sum())
 
     assert score(107, 100) == pytest.approx(score(7, 0), abs=1e-4)
 

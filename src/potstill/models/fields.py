@@ -1,12 +1,24 @@
 """Typed reading of a table that came from a file: a wrong or missing value is an error that names it."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from potstill.errors import DamagedError
 
 _MAX_FLOAT = sys.float_info.max
+
+
+@contextmanager
+def errors_at(where: str) -> Iterator[None]:
+    """Put `where` before the message of a DamagedError that does not begin with it."""
+    try:
+        yield
+    except DamagedError as error:
+        if str(error).startswith(where):
+            raise
+        raise DamagedError(f"{where}: {error}") from None
 
 
 class Fields:
@@ -29,12 +41,18 @@ class Fields:
             raise self.error(name, f"is {value!r}; a whole number belongs there")
         return value
 
+    def optional_integer(self, name: str) -> int | None:
+        return self.integer(name) if self.has(name) else None
+
     def number(self, name: str, default: float | None = None) -> float:
         value = self._value(name, default)
         # An integer of JSON may have thousands of digits: compared first, since float() would raise.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_FLOAT:
             raise self.error(name, f"is {value!r:.40}; a finite number belongs there")
         return float(value)
+
+    def optional_number(self, name: str) -> float | None:
+        return self.number(name) if self.has(name) else None
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         value = self._value(name, default)

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from potstill.errors import DamagedError
 from potstill.layers.rope import LinearScaling, RopeSettings
 from potstill.models.config import DecoderConfig, ModelType
-from potstill.models.fields import Fields
+from potstill.models.fields import Fields, errors_at
 
 _MODEL_TYPES: dict[str, ModelType] = {
     "gemma3": "gemma3_text",
@@ -30,26 +29,13 @@ def config_from_gguf(
     Scaling as in Llama 3 stands in a tensor (`rope_freqs.weight`); `models.load` adds it.
     """
     top = Fields(metadata, where)
-    architecture = top.text("general.architecture")
-    if architecture not in _MODEL_TYPES:
-        raise top.error(
-            "general.architecture", f"is {architecture!r}; this version runs {', '.join(_MODEL_TYPES)}"
-        )
-    start = f"{architecture}."
-    fields = Fields(
-        {key.removeprefix(start): value for key, value in metadata.items() if key.startswith(start)},
-        f"{where}: {architecture}",
-    )
-    for name in ("expert_count", "attn_logit_softcapping"):
-        fields.refuse(name, 0, 0.0)
-    model_type = _MODEL_TYPES[architecture]
+    model_type, fields = _of_architecture(top, metadata, where)
     is_gemma = model_type == "gemma3_text"
     num_layers, num_heads = _count(fields, "block_count"), _count(fields, "attention.head_count")
     hidden_size = _count(fields, "embedding_length")
-    head_dim = fields.integer("attention.key_length", hidden_size // num_heads)
-    _check_head(fields, head_dim)
+    head_dim = _head_dim(fields, hidden_size // num_heads)
     rope = _rope(fields, 10_000.0)
-    try:
+    with errors_at(where):
         return DecoderConfig(
             model_type=model_type,
             vocab_size=vocab_size,
@@ -70,15 +56,28 @@ def config_from_gguf(
             output_bias="attn_output.bias" in biases,
             mlp_bias="ffn_up.bias" in biases,
             tied=tied,
-            logit_softcap=fields.number("final_logit_softcapping")
-            if fields.has("final_logit_softcapping")
-            else None,
-            bos_token_id=_token_id(top, "bos"),
+            logit_softcap=fields.optional_number("final_logit_softcapping"),
+            bos_token_id=top.optional_integer("tokenizer.ggml.bos_token_id"),
             eos_token_ids=top.integers("tokenizer.ggml.eos_token_id"),
-            pad_token_id=_token_id(top, "padding"),
+            pad_token_id=top.optional_integer("tokenizer.ggml.padding_token_id"),
         )
-    except DamagedError as error:
-        raise error if str(error).startswith(where) else DamagedError(f"{where}: {error}") from None
+
+
+def _of_architecture(top: Fields, metadata: Mapping[str, Any], where: str) -> tuple[ModelType, Fields]:
+    """The family, and the metadata under its name when nothing in it is beyond us."""
+    architecture = top.text("general.architecture")
+    if architecture not in _MODEL_TYPES:
+        raise top.error(
+            "general.architecture", f"is {architecture!r}; this version runs {', '.join(_MODEL_TYPES)}"
+        )
+    start = f"{architecture}."
+    fields = Fields(
+        {key.removeprefix(start): value for key, value in metadata.items() if key.startswith(start)},
+        f"{where}: {architecture}",
+    )
+    for name in ("expert_count", "attn_logit_softcapping"):
+        fields.refuse(name, 0, 0.0)
+    return _MODEL_TYPES[architecture], fields
 
 
 def _count(fields: Fields, name: str) -> int:
@@ -93,12 +92,14 @@ def _decimal(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _check_head(fields: Fields, head_dim: int) -> None:
+def _head_dim(fields: Fields, default: int) -> int:
+    head_dim = fields.integer("attention.key_length", default)
     for name in ("attention.value_length", "rope.dimension_count"):
         if fields.integer(name, head_dim) != head_dim:
             raise fields.error(
                 name, f"differs from the head size of {head_dim}, which this version cannot run"
             )
+    return head_dim
 
 
 def _query_scale(is_gemma: bool, num_layers: int, hidden_size: int, num_heads: int, head_dim: int) -> float:
@@ -127,8 +128,3 @@ def _windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
     if pattern < 1:
         raise fields.error("attention.sliding_window_pattern", f"is {pattern}; it must be above 0")
     return tuple(None if (layer + 1) % pattern == 0 else window for layer in range(num_layers))
-
-
-def _token_id(top: Fields, kind: str) -> int | None:
-    name = f"tokenizer.ggml.{kind}_token_id"
-    return top.integer(name) if top.has(name) else None

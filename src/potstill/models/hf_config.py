@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from potstill.errors import DamagedError
 from potstill.layers.mlp import Activation
 from potstill.layers.rope import LinearScaling, Llama3Scaling, RopeSettings
 from potstill.models.config import MODEL_TYPES, DecoderConfig, ModelType
-from potstill.models.fields import Fields
+from potstill.models.fields import Fields, errors_at
 
 ARCHITECTURES: dict[ModelType, str] = {
     "gemma3_text": "Gemma3ForCausalLM",
@@ -37,17 +36,15 @@ def config_from_json(table: Mapping[str, Any], where: str) -> DecoderConfig:
     """`table` is a parsed config.json, `where` its path; DamagedError names the field that is wrong."""
     fields = Fields(table, where)
     model_type = _model_type(fields)
-    for name in ("quantization_config", "attn_logit_softcapping"):
-        fields.refuse(name)
-    fields.refuse("partial_rotary_factor", 1, 1.0)
-    fields.refuse("use_bidirectional_attention", False)
+    _refuse_unknown(fields)
     is_gemma = model_type == "gemma3_text"
+    has_biases = fields.flag("attention_bias", False)
     num_layers = _in_range(fields, "num_hidden_layers", 1024)
     num_heads = _in_range(fields, "num_attention_heads", 1024)
     hidden_size = _in_range(fields, "hidden_size", 1 << 16)
     head_dim = fields.integer("head_dim", _default_head_dim(model_type, hidden_size, num_heads))
     rope, rope_local = _ropes(fields, is_gemma)
-    try:
+    with errors_at(where):
         return DecoderConfig(
             model_type=model_type,
             vocab_size=fields.integer("vocab_size"),
@@ -64,19 +61,15 @@ def config_from_json(table: Mapping[str, Any], where: str) -> DecoderConfig:
             rope=rope,
             rope_local=rope_local,
             windows=_windows(fields, model_type, num_layers),
-            qkv_bias=model_type == "qwen2" or fields.flag("attention_bias", False),
-            output_bias=model_type != "qwen2" and fields.flag("attention_bias", False),
+            qkv_bias=model_type == "qwen2" or has_biases,
+            output_bias=model_type != "qwen2" and has_biases,
             mlp_bias=model_type == "llama" and fields.flag("mlp_bias", False),
             tied=fields.flag("tie_word_embeddings", is_gemma),
-            logit_softcap=fields.number("final_logit_softcapping")
-            if fields.has("final_logit_softcapping")
-            else None,
-            bos_token_id=fields.integer("bos_token_id") if fields.has("bos_token_id") else None,
+            logit_softcap=fields.optional_number("final_logit_softcapping"),
+            bos_token_id=fields.optional_integer("bos_token_id"),
             eos_token_ids=fields.integers("eos_token_id"),
-            pad_token_id=fields.integer("pad_token_id") if fields.has("pad_token_id") else None,
+            pad_token_id=fields.optional_integer("pad_token_id"),
         )
-    except DamagedError as error:
-        raise error if str(error).startswith(where) else DamagedError(f"{where}: {error}") from None
 
 
 def config_to_json(config: DecoderConfig, dtype: torch.dtype) -> dict[str, Any]:
@@ -148,6 +141,14 @@ def _scaling_to_json(rope: RopeSettings) -> dict[str, Any] | None:
         "high_freq_factor": scaling.high_freq_factor,
         "original_max_position_embeddings": scaling.original_positions,
     }
+
+
+def _refuse_unknown(fields: Fields) -> None:
+    """Settings of these families that change what is computed and that we do not compute."""
+    for name in ("quantization_config", "attn_logit_softcapping"):
+        fields.refuse(name)
+    fields.refuse("partial_rotary_factor", 1, 1.0)
+    fields.refuse("use_bidirectional_attention", False)
 
 
 def _model_type(fields: Fields) -> ModelType:
