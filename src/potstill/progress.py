@@ -25,9 +25,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    def task(
-        self, name: str, total: float, unit: str, *, done: float = 0
-    ) -> AbstractContextManager[Task]:
+    def task(self, name: str, total: float, unit: str, *, done: float = 0) -> AbstractContextManager[Task]:
         """A piece of work of `total` units, of which `done` were finished by an earlier process."""
         ...
 
@@ -112,7 +110,8 @@ class Bars:
             rich_progress.TextColumn("[dim]{task.fields[note]}"),
         )
         with rich_progress.Progress(*columns, console=Console(stderr=True)) as bars:
-            yield _BarTask(bars, bars.add_task(name, total=total, completed=done, unit=unit, rate="", note=""))
+            task_id = bars.add_task(name, total=total, completed=int(done), unit=unit, rate="", note="")
+            yield _BarTask(bars, task_id)
 
 
 class _BarTask:

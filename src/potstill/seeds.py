@@ -6,7 +6,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed that depends on `seed` and every part of `purpose`, stable across versions and machines."""
+    """A 63-bit seed that depends on `seed` and each part of `purpose`, the same on every machine."""
     text = "\x1f".join([str(seed), *(f"{type(part).__name__}:{part}" for part in purpose)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 

@@ -2,7 +2,9 @@
 
 import re
 
-_CLAUSE = re.compile(r"(?<=\w)\s*(?:[,;:–—](?!\d)|--| - | which | who | because | although | while | after | as )")
+_CLAUSE = re.compile(
+    r"(?<=\w)\s*(?:[,;:–—](?!\d)|--| - | which | who | because | although | while | after | as )"
+)
 _MIN_CLAUSE_WORDS = 4
 
 

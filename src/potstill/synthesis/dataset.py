@@ -26,6 +26,7 @@ SCORES = (
     "brevity",
     "faithfulness",
     "saliency",
+    "equivalence",
 )
 COLUMNS = (
     "id", "context", "source", "target_text", "generator", "seed", *SCORES, "verdict",

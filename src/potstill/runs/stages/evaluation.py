@@ -92,6 +92,7 @@ def _written(
             completions = dict(workshop.generator.complete(requests))
             texts = ({"text": completions[position].text.strip()} for position in range(len(requests)))
             write_jsonl(path, texts)
+            context.record(f"tokens_per_second · {system}", workshop.generator.engine.stats.tokens_per_second)
             bar.advance()
     written: dict[str, list[str]] = {}
     for (system, _), path in zip(units, context.chunk_paths(len(units), ".jsonl"), strict=True):

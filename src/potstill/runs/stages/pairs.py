@@ -1,6 +1,6 @@
 """Stage `pairs`: of the candidates that were kept, one for each thing said; the data set and its funnel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,7 @@ def select(context: StageContext, workshop: Workshop, settings: SynthesisSetting
             task.advance()
     kept = [row for row in rows if row["verdict"] == KEPT]
     if not kept:
-        raise PotstillError(
-            f"None of {len(rows):,} candidates passed every filter. The report of the stage `verdicts` tells "
-            f"why each fell; raise [synthesis] num_sources, or loosen the task's limits."
-        )
+        raise _nothing_kept(rows)
     write_pairs(context.folder, [*kept, *_in_newswire_style(kept, settings.newswire_share, context.seed)])
     funnel = _funnel(rows, context.seed)
     write_json(context.folder / FUNNEL, funnel)
@@ -54,6 +51,18 @@ def select(context: StageContext, workshop: Workshop, settings: SynthesisSetting
 def read_funnel(folder: Path) -> dict[str, Any]:
     funnel: dict[str, Any] = read_json(folder / FUNNEL)
     return funnel
+
+
+def _nothing_kept(rows: Sequence[dict[str, Any]]) -> PotstillError:
+    losses = ", ".join(f"{reason} {count:,}" for reason, count in _losses(rows).items())
+    return PotstillError(
+        f"None of {len(rows):,} candidates passed every filter ({losses}). Raise [synthesis] num_sources or "
+        f"samples, or loosen the limits of the task that the first of these come from."
+    )
+
+
+def _losses(rows: Sequence[dict[str, Any]]) -> Mapping[str, int]:
+    return count_reasons([None if row["verdict"] == KEPT else row["verdict"] for row in rows])
 
 
 def _groups(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -82,7 +91,7 @@ def _in_newswire_style(rows: Sequence[dict[str, Any]], share: float, seed: int) 
 
 def _funnel(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
     """How many candidates fell for which reason, with some of each."""
-    losses = count_reasons([None if row["verdict"] == KEPT else row["verdict"] for row in rows])
+    losses = _losses(rows)
     samples = {}
     for reason in losses:
         fallen = [row for row in rows if row["verdict"] == reason]

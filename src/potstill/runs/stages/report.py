@@ -5,6 +5,7 @@ from typing import Any
 
 from potstill.charts.curve import Series
 from potstill.charts.funnel import FunnelStage, Loss
+from potstill.devices import describe_machine
 from potstill.files import read_json
 from potstill.records.read import read_records
 from potstill.runs import report
@@ -62,6 +63,7 @@ def write_report(context: StageContext, recipe: Recipe, teacher: str) -> None:
         funnel=_funnel(funnel),
         rejections=_rejections(funnel),
         curves=_curves(history),
+        environment=describe_machine(),
         settings={**to_table(recipe), "thresholds": thresholds["minimums"]},
         notes=(
             f"Intervals are {recipe.evaluation.level:.0%} percentile bootstrap intervals over "
