@@ -1,5 +1,7 @@
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,3 +56,19 @@ def test_a_machine_is_described_in_plain_values():
 def test_importing_devices_leaves_torch_alone():
     code = "import sys, potstill.devices; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what was freed below a live piece")
+def test_freed_memory_goes_back_to_the_system():
+    pieces = [bytearray(64 * 1024) for _ in range(4000)]
+    # The newest piece stays, so the heap cannot shrink from its end.
+    newest = pieces.pop()
+    pieces.clear()
+    held = resident_bytes()
+    devices.release_memory()
+    assert resident_bytes() < held - (100 << 20)
+    assert len(newest) == 64 * 1024
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

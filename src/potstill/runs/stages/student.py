@@ -5,7 +5,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from potstill.devices import default_device, use_threads
+from potstill.devices import default_device, release_memory, use_threads
 from potstill.files import write_json
 from potstill.lm.load import torch_dtype
 from potstill.models.adapters import merge_lora, save_adapter
@@ -43,6 +43,8 @@ def train_student(context: StageContext, base: Path, base_name: str, task: Task,
     write_json(context.folder / HISTORY, _history(result))
     # Checkpoints are for a training that was killed; this one is done.
     rmtree(work)
+    del decoder
+    release_memory()
     context.record("num_examples", len(examples))
     context.record("training_tokens", result.num_tokens)
     context.record("training_seconds", result.seconds)

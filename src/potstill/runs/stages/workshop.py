@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from potstill.devices import default_device, use_threads
+from potstill.devices import default_device, release_memory, use_threads
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
@@ -59,5 +59,6 @@ class Workshop:
         """Give the memory back; the next use loads again."""
         for name in ("generator", "information", "_loaded"):
             self.__dict__.pop(name, None)
+        release_memory()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
