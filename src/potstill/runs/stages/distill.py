@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from potstill.progress import progress_for
 from potstill.runs.recipe import Recipe
 from potstill.runs.stage import Stage, StageContext
 from potstill.runs.stages import candidates, evaluation, pairs, report, sources, student, verdicts
+from potstill.runs.stages.rates import Forecast
 from potstill.runs.stages.workshop import Workshop
 from potstill.settings import to_table
 from potstill.synthesis.continuation import ContinuationGenerator
@@ -53,15 +54,18 @@ class _Distillation:
 
     def stages(self) -> list[Stage]:
         workshop = Workshop(self.teacher.path, self.recipe.run.device, self.recipe.run.threads)
-        return [
+        forecast = Forecast(workshop, self.task, self.recipe)
+        stages = [
             self._sources(workshop),
             self._candidates(workshop),
             *self._verdicts(workshop),
             self._pairs(workshop),
             self._student(workshop),
             self._evaluation(workshop),
-            self._report(),
         ]
+        # Each is forecast by the method that bears its name.
+        told = [replace(stage, estimate=getattr(forecast, stage.name)) for stage in stages]
+        return [*told, self._report()]
 
     def _sources(self, workshop: Workshop) -> Stage:
         corpus, settings = self.recipe.corpus, self.recipe.synthesis

@@ -1,0 +1,182 @@
+"""What a run will cost: this machine's rates with the run's own model, and the work of each stage.
+
+How many tokens a stage meets can only be told when it has run; the shares below are those of the runs in
+`benchmarks/results/`, and an estimate is right to about a half either way.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+
+from potstill.evaluation.examples import builtin_examples
+from potstill.lm.scoring import score_targets
+from potstill.runs.recipe import Recipe
+from potstill.runs.stage import Estimate
+from potstill.runs.stages.workshop import Workshop
+from potstill.tasks.example import Example
+from potstill.tasks.packing import pack_batch
+from potstill.tasks.task import Task
+from potstill.training.objective import target_loss
+from potstill.types import SamplingParams, TextRequest
+
+_TARGET_TOKENS, _STORY_TOKENS, _PAIR_TOKENS = 16, 100, 60
+# Of a story's sentences one is fit to be a source; of candidates this share reaches the dear critics.
+_SOURCES_A_STORY, _JUDGED_SHARE = 1.0, 0.55
+# Of the sources this share ends in a pair. A pair asks for four scores of about so many positions in all.
+_KEPT_SHARE, _SCORED_POSITIONS = 0.65, 140
+_MODEL_SYSTEMS = 3
+# Besides weights and cache: libraries, tokenizer, logits of a batch.
+_OVERHEAD_BYTES = 1_200 << 20
+# Float32 master, gradient and two moments of a trained weight, and its bfloat16 copy.
+_TRAINED_WEIGHT_BYTES, _POSITION_BYTES = 18, 800 << 10
+_MEASURED = SamplingParams(temperature=0.7, top_p=0.9, max_tokens=12, seed=1)
+
+
+class Rates(NamedTuple):
+    """Tokens a second: drawn in full batches, scored, and trained on."""
+
+    drawn: float
+    scored: float
+    trained: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Estimates for the stages of one run; the machine is measured when the first is asked for."""
+
+    workshop: Workshop
+    task: Task
+    recipe: Recipe
+
+    @cached_property
+    def rates(self) -> Rates:
+        return _measure(self.workshop, self.task)
+
+    def sources(self) -> Estimate:
+        count = self.recipe.synthesis.num_sources
+        if self.recipe.corpus.paths:
+            return Estimate(f"{count:,} sentences from the corpus", disk_bytes=1000 * count)
+        tokens = round(count / _SOURCES_A_STORY * _STORY_TOKENS)
+        return self._drawing(f"{count:,} sentences by the teacher", tokens, 2000 * count)
+
+    def candidates(self) -> Estimate:
+        count = self._num_candidates
+        return self._drawing(f"{count:,} candidates", count * _TARGET_TOKENS, 600 * count)
+
+    def thresholds(self) -> Estimate:
+        # True and shuffled pairs, each asked both ways.
+        count = 2 * self.recipe.synthesis.calibration_pairs
+        return self._scoring(f"{count:,} pairs, true and shuffled", count * _SCORED_POSITIONS, 2000)
+
+    def verdicts(self) -> Estimate:
+        count = self._num_candidates
+        tokens = round(_JUDGED_SHARE * count * _SCORED_POSITIONS)
+        return self._scoring(f"{count:,} verdicts", tokens, 900 * count)
+
+    def pairs(self) -> Estimate:
+        count = self._num_pairs
+        return self._scoring(f"about {count:,} pairs", count * _SCORED_POSITIONS, 1500 * self._num_candidates)
+
+    def student(self) -> Estimate:
+        training = self.recipe.training
+        tokens = round(self._num_pairs * _PAIR_TOKENS * (training.epochs or 1))
+        if training.max_steps is not None:
+            tokens = training.max_steps * training.batch_tokens * training.accumulation
+        rates, weights = self.rates, self._num_weights
+        trained = weights if training.trains_embeddings else weights - self._num_embedding_weights
+        memory = _OVERHEAD_BYTES + 2 * weights + _TRAINED_WEIGHT_BYTES * trained
+        return Estimate(
+            f"train on about {self._num_pairs:,} pairs",
+            tokens,
+            tokens / rates.trained,
+            memory + _POSITION_BYTES * training.batch_tokens,
+            2 * weights + 12 * trained,
+        )
+
+    def evaluation(self) -> Estimate:
+        settings = self.recipe.evaluation
+        count = settings.num_examples or len(builtin_examples())
+        tokens = _MODEL_SYSTEMS * count * _TARGET_TOKENS
+        estimate = self._drawing(f"{count:,} sentences, {_MODEL_SYSTEMS} systems", tokens, 4000 * count)
+        # Teacher and student stand side by side.
+        return estimate._replace(memory_bytes=2 * self._decoding_bytes - _OVERHEAD_BYTES)
+
+    @property
+    def _num_candidates(self) -> int:
+        settings = self.recipe.synthesis
+        each = (
+            settings.samples
+            if settings.generator == "few_shot"
+            else settings.samples * (settings.samples - 1)
+        )
+        return settings.num_sources * each
+
+    @property
+    def _num_pairs(self) -> int:
+        settings = self.recipe.synthesis
+        return max(1, round(_KEPT_SHARE * settings.num_sources * (1 + settings.newswire_share)))
+
+    @property
+    def _num_weights(self) -> int:
+        return sum(p.numel() for p in self.workshop.lm.decoder.parameters())
+
+    @property
+    def _num_embedding_weights(self) -> int:
+        return self.workshop.lm.decoder.head_weight.numel()
+
+    @property
+    def _decoding_bytes(self) -> int:
+        return _OVERHEAD_BYTES + 2 * self._num_weights + self.workshop.params.kv_bytes
+
+    def _drawing(self, work: str, tokens: int, disk_bytes: int) -> Estimate:
+        return Estimate(work, tokens, tokens / self.rates.drawn, self._decoding_bytes, disk_bytes)
+
+    def _scoring(self, work: str, tokens: int, disk_bytes: int) -> Estimate:
+        return Estimate(work, tokens, tokens / self.rates.scored, self._decoding_bytes, disk_bytes)
+
+
+def _measure(workshop: Workshop, task: Task) -> Rates:
+    """A few seconds of each kind of work, after a first touch of the weights."""
+    prompts = [task.few_shot_prompt(task.shots, shot.source) for shot in task.shots]
+    batch = [prompts[index % len(prompts)] for index in range(workshop.params.max_batch)]
+    requests = [TextRequest(prompt, _MEASURED.with_seed(seed)) for seed, prompt in enumerate(batch)]
+    list(workshop.generator.complete(requests[:2]))
+    started = time.perf_counter()
+    drawn = sum(len(done.token_ids) for _, done in workshop.generator.complete(requests))
+    return Rates(
+        drawn / (time.perf_counter() - started), _scored_rate(workshop, task), _trained_rate(workshop, task)
+    )
+
+
+def _token_pairs(workshop: Workshop, task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    encode = workshop.tokenizer.encode
+    return [
+        (tuple(encode(task.student_prompt(shot.source))), tuple(encode(f" {shot.target_text}")))
+        for shot in task.shots
+    ]
+
+
+def _scored_rate(workshop: Workshop, task: Task) -> float:
+    pairs = _token_pairs(workshop, task)
+    started = time.perf_counter()
+    score_targets(workshop.lm, pairs)
+    return sum(len(prompt) + len(target) for prompt, target in pairs) / (time.perf_counter() - started)
+
+
+def _trained_rate(workshop: Workshop, task: Task) -> float:
+    """Forward and backward of one small batch; its gradients are thrown away."""
+    decoder = workshop.lm.decoder
+    examples = [Example(prompt, target) for prompt, target in _token_pairs(workshop, task)]
+    batch = pack_batch(examples).to(decoder.head_weight.device)
+    with torch.enable_grad():
+        for parameter in decoder.parameters():
+            parameter.requires_grad_(parameter is not decoder.head_weight)
+        started = time.perf_counter()
+        target_loss(decoder, batch).backward()  # type: ignore[no-untyped-call]
+        spent = time.perf_counter() - started
+    decoder.zero_grad(set_to_none=True)
+    decoder.requires_grad_(False)
+    return len(batch.token_ids) / spent
