@@ -1,3 +1,6 @@
+import math
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -24,6 +27,7 @@ def test_attention_over_blocks_equals_attention_over_whole_sequences(window, num
     torch.manual_seed(0)
     H, D, lengths = 4, 8, (11, 3, 7)
     cache = PagedKVCache(2, 12, BLOCK_SIZE, num_kv_heads, D, dtype=torch.float32)
+    cache.keys.zero_()
     tables = [[5, 0, 9], [3], [7, 1]]
     q = [torch.randn(n, H, D) for n in lengths]
     k, v = ([torch.randn(n, num_kv_heads, D) for n in lengths] for _ in range(2))
@@ -49,6 +53,40 @@ def test_attention_over_blocks_equals_attention_over_whole_sequences(window, num
         for row in rows:
             cached[row] += new[row]
     assert not cache.keys[0].any()
+
+
+@pytest.mark.parametrize("window", [None, 1, 3, 40])
+@pytest.mark.parametrize("attend", [attend_native, attend_plain])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_lies_in_slots_that_nobody_wrote_is_never_read(attend, dtype, window):
+    generator = torch.Generator().manual_seed(9)
+    # A block not full, a block never begun, and row 0, with which short tables are padded, not among them.
+    tables, num_cached, num_new = [[5, 2, 9, 4], [3], [7, 1, 8]], [5, 0, 1], [3, 1, 6]
+    got = []
+    for unwritten in (math.nan, 0.0):
+        cache = PagedKVCache(1, 12, BLOCK_SIZE, 2, 8, dtype=dtype)
+        cache.keys.fill_(unwritten), cache.values.fill_(unwritten)
+        rows = PagedRows.of(tables, num_cached, num_new, cache)
+        for table, cached, new in zip(tables, num_cached, num_new, strict=True):
+            for position in range(cached + new):
+                place = 0, table[position // BLOCK_SIZE], position % BLOCK_SIZE
+                for tensor in (cache.keys, cache.values):
+                    tensor[place] = torch.randn(2, 8, generator=generator)
+        q = torch.randn(sum(num_new), 4, 8, generator=generator)
+        got.append(attend(q, cache.keys[0], cache.values[0], rows, scale=0.3, window=window))
+        generator.manual_seed(9)
+    assert got[0].isfinite().all() and torch.equal(*got)
+
+
+def test_a_cache_takes_memory_only_where_something_is_written():
+    pages = pytest.importorskip("resource", reason="needs Unix").getpagesize()
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("needs Linux")
+    before = int(statm.read_text().split()[1]) * pages
+    cache = PagedKVCache(4, 4096, 16, 2, 128, dtype=torch.float32)
+    took = int(statm.read_text().split()[1]) * pages - before
+    assert took < cache.num_blocks * cache.bytes_per_block / 10
 
 
 def test_a_block_counts_the_bytes_of_all_its_layers():

@@ -29,8 +29,10 @@ class PagedKVCache:
         device: torch.device | str = "cpu",
     ) -> None:
         shape = (num_layers, num_blocks, block_size, num_kv_heads, head_size)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        # Not cleared: nobody reads a position that no row has written, and the system gives a page only when
+        # something is put there, so a large cache costs what is used of it.
+        self.keys = torch.empty(shape, dtype=dtype, device=device)
+        self.values = torch.empty(shape, dtype=dtype, device=device)
 
     @property
     def num_blocks(self) -> int:
