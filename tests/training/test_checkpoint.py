@@ -61,6 +61,16 @@ def forget_a_key(folder):
     (folder / "checkpoint.json").write_text(json.dumps(table))
 
 
+def claim_another_step(folder):
+    table = folder / "checkpoint.json"
+    table.write_text(table.read_text().replace('"step": 10', '"step": 12'))
+
+
+def claim_an_unknown_dtype(folder):
+    table = folder / "checkpoint.json"
+    table.write_text(table.read_text().replace("bf16", "bf17"))
+
+
 def remove_state(folder):
     (folder / "state.safetensors").unlink()
 
@@ -70,7 +80,17 @@ def remove_table(folder):
 
 
 @pytest.mark.parametrize(
-    "damage", [cut_state, flip_a_bit, cut_table, forget_a_key, remove_state, remove_table]
+    "damage",
+    [
+        cut_state,
+        flip_a_bit,
+        cut_table,
+        forget_a_key,
+        claim_another_step,
+        claim_an_unknown_dtype,
+        remove_state,
+        remove_table,
+    ],
 )
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage):
     save(tmp_path, 9)

@@ -79,3 +79,17 @@ def test_adafactor_keeps_no_second_moment_for_each_weight():
     give_gradients(named, 0)
     optimizer.step(1e-2)
     assert sum(tensor.numel() for tensor in optimizer.state().values()) == 64 + 64 + 1
+
+
+@pytest.mark.parametrize(("name", "places"), [("adamw", {"meta"}), ("adafactor", {"meta", "cpu"})])
+def test_a_state_read_from_disk_goes_where_the_weights_are(name, places):
+    settings = TrainingSettings(optimizer=name)
+    named = weights()
+    optimizer = NamedOptimizer(named, settings)
+    give_gradients(named, 0)
+    optimizer.step(1e-2)
+    # `meta` stands for any device that is not the CPU, on which every checkpoint is read.
+    elsewhere = {key: weight.detach().to("meta").requires_grad_() for key, weight in named.items()}
+    restored = NamedOptimizer(elsewhere, settings)
+    restored.load_state(optimizer.state())
+    assert {tensor.device.type for tensor in restored.state().values()} == places

@@ -1,8 +1,10 @@
 """The trainer: it learns, it adds up right, and it ends in the same bytes however often it was stopped."""
 
 import math
+import weakref
 
 import pytest
+import safetensors.torch
 import torch
 
 from potstill.errors import ConfigError, LockedError, PotstillError, RefusedError
@@ -165,6 +167,29 @@ def test_a_stopped_training_resumes_to_the_same_bits(make_decoder, examples, tmp
     assert (tmp_path / "cut/loss.jsonl").read_bytes() == (tmp_path / "through/loss.jsonl").read_bytes()
 
 
+def test_a_resumed_training_does_not_hold_its_checkpoint(make_decoder, examples, tmp_path, monkeypatch):
+    chosen = settings(max_steps=4, checkpoint_every=1, evaluate_every=1)
+    with pytest.raises(Crash):
+        train(make_decoder(), examples, chosen, tmp_path, evaluators=[CrashAt(2)])
+    read = []
+
+    def remembering(path):
+        tensors = load_file(path)
+        read.extend(weakref.ref(tensor) for tensor in tensors.values())
+        return tensors
+
+    class Watcher:
+        name = "watcher"
+
+        def evaluate(self):
+            assert read and not any(tensor() is not None for tensor in read)
+            return {"one": 1.0}
+
+    load_file = safetensors.torch.load_file
+    monkeypatch.setattr(safetensors.torch, "load_file", remembering)
+    assert train(make_decoder(), examples, chosen, tmp_path, evaluators=[Watcher()]).resumed_from == 1
+
+
 def test_a_finished_training_is_not_repeated(make_decoder, examples, tmp_path):
     first, second = make_decoder(), make_decoder()
     wanted = train(first, examples, settings(max_steps=3), tmp_path)
@@ -248,6 +273,21 @@ def test_no_examples_and_impossible_ones_are_refused(make_decoder, tmp_path):
         train(make_decoder(), [], settings(), tmp_path)
     with pytest.raises(ConfigError, match="vocabulary holds 40"):
         train(make_decoder(), [Example((1,), (40,))], settings(), tmp_path)
+    with pytest.raises(ConfigError, match="Example 0 has 130 tokens and the model's context 128"):
+        train(make_decoder(), [Example((1,) * 130, (2,))], settings(batch_tokens=512), tmp_path)
+
+
+def test_an_example_set_aside_that_fits_no_batch_is_told_before_the_first_step(
+    make_decoder, examples, tmp_path
+):
+    chosen = settings(max_steps=2, batch_tokens=20, validation_share=0.25)
+    held_out = split_examples(examples, chosen).validation[0]
+    index = examples.index(held_out)
+    long = [*examples[:index], Example((2,) * 25, (3,)), *examples[index + 1 :]]
+    assert len(split_examples(long, chosen).validation[0].prompt_ids) == 25
+    with pytest.raises(ConfigError, match=f"Example {index} has 25 tokens and batch_tokens is 20"):
+        train(make_decoder(), long, chosen, tmp_path)
+    assert not (tmp_path / "loss.jsonl").exists()
 
 
 def test_a_trained_decoder_is_ready_to_answer(make_decoder, examples, tmp_path):

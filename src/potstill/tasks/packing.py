@@ -50,15 +50,20 @@ def plan_batches(
     Batches of one epoch are of nearly equal size: the smallest number of batches is counted first, and each
     is then closed at its even share, so that no optimizer step at the end hangs on two or three examples.
     """
+    check_lengths(num_tokens, batch_tokens)
+    order = random_generator(seed, "packing", epoch).permutation(len(num_tokens)).tolist()
+    fewest = len(_fill(order, num_tokens, batch_tokens, share=batch_tokens))
+    return _fill(order, num_tokens, batch_tokens, share=sum(num_tokens) / max(fewest, 1))
+
+
+def check_lengths(num_tokens: Sequence[int], batch_tokens: int) -> None:
+    """ConfigError that names the first example too long for any batch."""
     if too_long := [index for index, count in enumerate(num_tokens) if count > batch_tokens]:
         index = too_long[0]
         raise ConfigError(
             f"Example {index} has {num_tokens[index]:,} tokens and batch_tokens is {batch_tokens:,} "
             f"({len(too_long):,} such examples). Raise batch_tokens or leave them out."
         )
-    order = random_generator(seed, "packing", epoch).permutation(len(num_tokens)).tolist()
-    fewest = len(_fill(order, num_tokens, batch_tokens, share=batch_tokens))
-    return _fill(order, num_tokens, batch_tokens, share=sum(num_tokens) / max(fewest, 1))
 
 
 def pack_batch(examples: Sequence[Example]) -> PackedBatch:

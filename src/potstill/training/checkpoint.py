@@ -88,7 +88,9 @@ def load_checkpoint(folder: Path, kind: str, step: int) -> Checkpoint | None:
     if table.get("sha256") != sha256_of(path / _STATE_FILE):
         return None
     standing = _standing(table.get("standing"))
-    return None if standing is None else Checkpoint(standing, load_file(path / _STATE_FILE))
+    if standing is None or standing.step != step:
+        return None
+    return Checkpoint(standing, load_file(path / _STATE_FILE))
 
 
 def remove_checkpoints(folder: Path, kind: str, *, but: int | None) -> None:
@@ -115,13 +117,15 @@ def _steps(folder: Path, kind: str) -> list[int]:
 
 def _standing(table: Any) -> Standing | None:
     try:
-        best = table["best"]
+        best, dtype = table["best"], table["dtype"]
+        if dtype not in ("bf16", "fp32"):
+            return None
         return Standing(
             step=int(table["step"]),
             log_records=int(table["log_records"]),
             seconds=float(table["seconds"]),
             best=best and Best(int(best["step"]), float(best["loss"])),
-            dtype="bf16" if table["dtype"] == "bf16" else "fp32",
+            dtype=dtype,
             identity=dict(table["identity"]),
         )
     except (KeyError, TypeError, ValueError):

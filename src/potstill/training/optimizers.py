@@ -40,7 +40,12 @@ class NamedOptimizer:
                 raise DamagedError(
                     f"The checkpoint has optimizer state for {name}, which is not trained here."
                 )
-            self._optimizer.state[self._weights[name]][key] = value.clone()
+            self._optimizer.state[self._weights[name]][key] = self._placed(key, value, self._weights[name])
+
+    def _placed(self, key: str, value: Tensor, weight: Tensor) -> Tensor:
+        """A copy where torch keeps such a state: the number of steps stays on the CPU unless fused."""
+        is_beside_weight = key != "step" or self._optimizer.defaults.get("fused")
+        return value.to(weight.device if is_beside_weight else "cpu", copy=True)
 
 
 def _build(weights: list[Tensor], settings: TrainingSettings) -> torch.optim.Optimizer:

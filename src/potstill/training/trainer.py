@@ -15,7 +15,7 @@ from potstill.locks import locked
 from potstill.progress import Progress, Silent, Task
 from potstill.seeds import derive_seed
 from potstill.tasks.example import Example, check_example
-from potstill.tasks.packing import pack_batch
+from potstill.tasks.packing import check_lengths, pack_batch
 from potstill.training import checkpoint
 from potstill.training.history import Evaluation, LossLog, StepRecord, TrainingResult
 from potstill.training.identity import check_identity, identity_of
@@ -49,7 +49,7 @@ def train(
     return the decoder computes in the dtype it was trained in (LoRA's additions are float32), and nothing in
     it requires a gradient.
     """
-    _check_examples(decoder, examples)
+    _check_examples(decoder, examples, settings)
     with locked(folder):
         checkpoint.remove_leftovers(folder)
         found = checkpoint.newest_checkpoint(folder, "checkpoint")
@@ -59,8 +59,11 @@ def train(
         run = _Run(decoder, examples, settings, folder, evaluators, dtype)
         try:
             run.start_from(found)
+            resumed_from = found.standing.step if found else 0
+            # Weights and moments have been copied: to keep these too would double what a resumed run holds.
+            del found
             run.work(progress or Silent())
-            return run.result(resumed_from=found.standing.step if found else 0)
+            return run.result(resumed_from)
         finally:
             run.close()
 
@@ -224,12 +227,19 @@ class _Run:
         return self._seconds_before + time.monotonic() - self._started
 
 
-def _check_examples(decoder: "Decoder", examples: Sequence[Example]) -> None:
+def _check_examples(decoder: "Decoder", examples: Sequence[Example], settings: TrainingSettings) -> None:
+    """All of them, those set aside too: an evaluation may come hours after the start."""
     if not examples:
         raise ConfigError("There is no example to train on.")
-    vocab_size = decoder.head_weight.shape[0]
+    vocab_size, max_positions = decoder.config.vocab_size, decoder.config.max_positions
     for index, example in enumerate(examples):
         check_example(example, index, vocab_size)
+        if example.num_tokens > max_positions:
+            raise ConfigError(
+                f"Example {index} has {example.num_tokens:,} tokens and the model's context "
+                f"{max_positions:,} positions. Shorten it or leave it out."
+            )
+    check_lengths([example.num_tokens for example in examples], settings.batch_tokens)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -37,9 +37,6 @@ class TrainedWeights:
             if parameter is not self.masters[name]:
                 parameter.copy_(self.masters[name])
 
-    def gradients(self) -> list[Tensor]:
-        return [master.grad for master in self.masters.values() if master.grad is not None]
-
     def drop_gradients(self) -> None:
         for master in self.masters.values():
             master.grad = None
