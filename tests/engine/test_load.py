@@ -1,5 +1,6 @@
 import pytest
 
+from potstill.devices import bf16_is_faster
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.hub.resolve import resolve
@@ -15,3 +16,17 @@ def test_the_embedded_model_goes_on_from_a_prompt():
     # Equal prompts in one batch share their first block and must agree all the same.
     texts = [done.text for _, done in generator.complete([request, request, request])]
     assert texts[0].startswith(" five, six") and len(set(texts)) == 1
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not bf16_is_faster(), reason="float32 products round by the size of the batch")
+def test_a_seed_gives_the_embedded_model_the_same_text_alone_and_in_a_batch():
+    path = resolve("gemma-3-270m", progress=Silent()).path
+    prompts = ("The city council said on Monday that", "In the second half", "He was born in")
+    requests = [TextRequest(text, SamplingParams(max_tokens=12, seed=7)) for text in prompts]
+    texts = []
+    for max_batch in (1, 3):
+        params = EngineParams(kv_bytes=16 << 20, max_batch=max_batch)
+        generator = load_generator(path, dtype="bf16", device="cpu", params=params)
+        texts.append({index: done.token_ids for index, done in generator.complete(requests)})
+    assert texts[0] == texts[1]

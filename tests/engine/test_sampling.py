@@ -4,6 +4,7 @@ import torch
 
 from potstill.engine import sampling
 from potstill.engine.sampling import Filters
+from potstill.errors import DamagedError
 from potstill.types import SamplingParams
 
 PROBS = [0.5, 0.1, 0.25, 0.15]
@@ -91,6 +92,26 @@ def test_the_filters_are_those_of_transformers():
     got = sampling.apply_temperature(logits, torch.full((8,), 0.7))
     got = sampling.apply_top_p(sampling.apply_top_k(got, torch.full((8,), 30)), torch.full((8,), 0.9))
     assert kept(sampling.apply_min_p(got, torch.full((8,), 0.02))) == kept(expected)
+
+
+def test_a_ban_that_would_leave_nothing_the_model_allows_is_not_applied():
+    logits = torch.tensor([[-torch.inf, 1.0, -torch.inf, 2.0]])
+    sampling.ban(logits, 0, {1, 2})
+    assert logits.tolist() == [[-torch.inf, -torch.inf, -torch.inf, 2.0]]
+    sampling.ban(logits, 0, {0, 3})
+    assert logits.tolist() == [[-torch.inf, -torch.inf, -torch.inf, 2.0]]
+
+
+@pytest.mark.parametrize("fault", [torch.nan, torch.inf])
+def test_scores_that_are_no_numbers_are_a_damaged_model(fault):
+    rows = [SamplingParams()] * 2
+    logits = torch.tensor([[0.0, 1.0], [0.0, fault]])
+    filters = Filters.of(rows, logits.device)
+    with pytest.raises(DamagedError, match=r"logits\[1\].*weights are damaged"):
+        sampling.draw(logits, filters, torch.zeros(2, dtype=torch.float64))
+    # A fault of our own stays one.
+    with pytest.raises(ValueError, match="uniform must have one entry"):
+        sampling.draw(torch.zeros(2, 2), filters, torch.zeros(3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

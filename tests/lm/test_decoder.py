@@ -4,6 +4,7 @@ import torch
 from potstill.errors import ConfigError, UsageError
 from potstill.lm.context import Context
 from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.protocol import StepRow
 
 
 def test_a_model_with_a_bos_may_be_asked_about_nothing(gemma, llama):
@@ -27,3 +28,20 @@ def test_the_cache_takes_no_more_than_its_bytes(gemma):
 def test_a_cache_too_small_for_one_block_is_refused(gemma):
     with pytest.raises(ConfigError, match="kv_bytes is 10"):
         NeuralDecoder(gemma.decoder, bos_id=2, kv_bytes=10)
+
+
+def test_a_lone_bfloat16_row_is_summed_as_the_rows_of_a_batch_are(gemma, monkeypatch):
+    model = NeuralDecoder(gemma.decoder.bfloat16(), bos_id=2, kv_bytes=1 << 20, block_size=4)
+    rows = [StepRow(Context((5,)), 0, 2, [0]), StepRow(Context((6, 7)), 0, 3, [1])]
+    model.step(rows)
+    following = [StepRow(Context((5,), (9,)), 2, 1, [0]), StepRow(Context((6, 7), (8,)), 3, 1, [1])]
+    together = model.step(following)
+    sizes = []
+    forward = model.decoder.forward
+    monkeypatch.setattr(
+        model.decoder, "forward", lambda ids, seen: sizes.append(len(ids)) or forward(ids, seen)
+    )
+    for index, row in enumerate(following):
+        alone = model.step([row])
+        assert alone.shape == (1, model.vocab_size) and torch.equal(alone[0], together[index])
+    assert sizes == [2, 2]

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, UsageError
 from potstill.lm import scoring
 from potstill.lm.context import Context
 from potstill.models.decoder import Decoder
@@ -79,6 +79,13 @@ def test_logits_made_in_chunks_give_what_all_at_once_give(gemma, softcap):
         )
         expected = decoder.logits(hidden).log_softmax(-1)[labels, labels]
     torch.testing.assert_close(got, expected)
+
+
+def test_a_model_whose_logits_are_no_numbers_is_damaged(gemma):
+    with torch.no_grad():
+        gemma.decoder.model.norm.weight[0] = torch.nan
+    with pytest.raises(DamagedError, match="no numbers"):
+        scoring.score_targets(gemma, [((1,), (2,))])
 
 
 def test_a_target_that_cannot_be_scored_is_refused_with_its_numbers(gemma, llama):

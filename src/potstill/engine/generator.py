@@ -17,7 +17,11 @@ _ENCODED_AT_ONCE = 64
 
 
 class EngineGenerator:
-    """Implements `potstill.types.Generator`. A request's text depends on its prompt and seed alone."""
+    """Implements `potstill.types.Generator`. A request's text depends on its prompt and seed alone.
+
+    As far as the model's numbers do, that is: in float32 and on a GPU, products of matrices round by the size
+    of the batch, and a draw at the border of two tokens may fall otherwise.
+    """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self.engine, self.tokenizer = engine, tokenizer

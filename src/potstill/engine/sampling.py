@@ -12,6 +12,7 @@ from torch import Tensor
 
 from potstill import _native
 from potstill.engine.repetition import NgramBan
+from potstill.errors import DamagedError
 from potstill.types import SamplingParams
 
 
@@ -82,7 +83,15 @@ def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
     """Draw a token for each row of `logits` [B, V]; `uniforms` [B] float64 in [0, 1)."""
     if logits.device.type != "cpu":
         return draw_plain(logits, filters, uniforms)
-    token_ids, logprobs = _native.sample(logits.contiguous(), *filters, uniforms)
+    try:
+        token_ids, logprobs = _native.sample(logits.contiguous(), *filters, uniforms)
+    except ValueError as error:
+        if logits.isfinite().any(-1).all() and not (logits.isnan() | logits.isposinf()).any():
+            raise
+        raise DamagedError(
+            f"The model gives scores that are no numbers ({error}), so its weights are damaged. "
+            f"Fetch it again, or train it again into a new folder."
+        ) from None
     return Draw(torch.from_numpy(token_ids), torch.from_numpy(logprobs))
 
 
@@ -152,6 +161,11 @@ def penalise_repetition(logits: Tensor, row: int, output_ids: Sequence[int], pen
 
 
 def ban(logits: Tensor, row: int, token_ids: set[int]) -> None:
-    """Forbid tokens of a row, in place, unless that would forbid them all."""
-    if token_ids and len(token_ids) < logits.shape[-1]:
-        logits[row, torch.tensor(sorted(token_ids), device=logits.device)] = -torch.inf
+    """Forbid tokens of a row, in place, unless that would leave none that the model allows."""
+    if not token_ids:
+        return
+    banned = torch.tensor(sorted(token_ids), device=logits.device)
+    scores = logits[row, banned]
+    logits[row, banned] = -torch.inf
+    if logits[row].amax() == -torch.inf:
+        logits[row, banned] = scores

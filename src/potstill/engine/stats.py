@@ -25,9 +25,3 @@ class EngineStats:
     @property
     def tokens_per_second(self) -> float:
         return self.num_tokens_generated / max(self.total_s, 1e-9)
-
-    @property
-    def shared_share(self) -> float:
-        """Of all prompt tokens, the part that another prompt's work covered."""
-        total = self.num_prompt_tokens_run + self.num_prompt_tokens_shared
-        return self.num_prompt_tokens_shared / max(total, 1)

@@ -4,6 +4,7 @@ Tokens of many requests are packed without padding. Requests are sorted by their
 alike stand together and run what they share once, through a paged cache of this call's own.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from potstill import _native
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, UsageError
 from potstill.layers.kv_cache import PagedAttention, PagedKVCache
 from potstill.lm.decoder import NeuralDecoder, make_cache
 from potstill.models.decoder import Decoder
@@ -37,7 +38,8 @@ def score_targets(
     """log p(target | prompt) in nats, summed over each target's tokens, in the order of `requests`.
 
     About `batch_tokens` positions run at once; `task` advances by requests. UsageError for a request longer
-    than the model's context, or one whose first token nothing stands before.
+    than the model's context, or one whose first token nothing stands before; DamagedError for a model whose
+    logits are no numbers.
     """
     asked: dict[ScoringRequest, list[int]] = {}
     for index, (prompt_ids, target_ids) in enumerate(requests):
@@ -55,6 +57,11 @@ def score_targets(
     scores = [0.0] * len(requests)
     for batch in _batches(rows, batch_tokens, cache):
         for placed, score in zip(batch, _score_batch(model.decoder, cache, buffer, batch), strict=True):
+            if math.isnan(score):
+                raise DamagedError(
+                    "The model gives scores that are no numbers, so its weights are damaged. "
+                    "Fetch it again, or train it again into a new folder."
+                )
             for index in asked[placed.row.request]:
                 scores[index] = score
         if task is not None:
