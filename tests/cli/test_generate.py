@@ -28,7 +28,7 @@ class Echo:
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "_load_generator", lambda path, device: Echo())
+    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, device: Echo())
 
 
 def make_model(folder: str, card: StudentCard | None = None) -> None:

@@ -50,6 +50,25 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_openmp_spins_less_unless_the_user_chose_otherwise() -> None:
+    code = (
+        "import os, sys\nfrom potstill.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules\nsys.stderr.write(os.environ.get('GOMP_SPINCOUNT', 'default'))"
+    )
+
+    def spin_count(**changes: str) -> str:
+        plain = {k: v for k, v in environment().items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, env={**plain, **changes}, timeout=60
+        )
+        return done.stderr.decode()
+
+    assert spin_count() == "10000"
+    assert spin_count(GOMP_SPINCOUNT="7") == "7"
+    assert spin_count(OMP_WAIT_POLICY="active") == "default"
+
+
 def started_run(folder: Path, **changes: str) -> subprocess.Popen[bytes]:
     """A run that has reached its slow stage."""
     process = subprocess.Popen(

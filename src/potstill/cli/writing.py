@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.cli.output import print_json, printable
@@ -46,6 +45,7 @@ def use_machine(device: str | None, threads: int | None) -> str | None:
 
 def open_writer(name: str, *, device: str | None, changes: Mapping[str, Any], progress: Progress) -> Writer:
     """The model called `name`; `changes` are sampling parameters that are not None and win over its own."""
+    from potstill.engine.load import load_generator
     from potstill.hub.resolve import resolve
 
     model = resolve(name, progress=progress)
@@ -54,19 +54,7 @@ def open_writer(name: str, *, device: str | None, changes: Mapping[str, Any], pr
         card.sampling if card else SamplingParams(),
         **{key: value for key, value in changes.items() if value is not None},
     )
-    return Writer(name, _load_generator(model.path, device), card, sampling)
-
-
-def _load_generator(path: Path, device: str | None) -> "EngineGenerator":
-    from potstill.devices import default_device
-    from potstill.engine.engine import Engine
-    from potstill.engine.generator import EngineGenerator
-    from potstill.engine.params import EngineParams
-    from potstill.lm.load import load_lm
-
-    params = EngineParams()
-    decoder, tokenizer = load_lm(path, device=default_device(device), params=params)
-    return EngineGenerator(Engine(decoder, params, tokenizer.eos_ids), tokenizer)
+    return Writer(name, load_generator(model.path, device=device), card, sampling)
 
 
 def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> None:
