@@ -120,5 +120,12 @@ def test_a_request_too_long_is_refused_before_any_work(tokenizer):
     assert generator.engine.stats.num_steps == 0
 
 
+def test_a_prompt_that_is_no_text_is_refused_by_its_number(generator):
+    with pytest.raises(UsageError, match="Request 1: character 6 of the prompt is no text"):
+        generator.complete(
+            [TextRequest("plain:", SamplingParams()), TextRequest("plain:\udcff", SamplingParams())]
+        )
+
+
 def test_no_requests_give_no_completions(generator):
     assert complete(generator) == {}

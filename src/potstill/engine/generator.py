@@ -71,12 +71,17 @@ class EngineGenerator:
     def _check_fit(self, requests: Sequence[TextRequest]) -> None:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
-            if request.prompt and self.engine.fits(len(request.prompt.encode()), request.sampling):
-                continue
             try:
+                if request.prompt and self.engine.fits(len(request.prompt.encode()), request.sampling):
+                    continue
                 self.engine.check_fits(len(self.tokenizer.encode(request.prompt)), request.sampling)
             except UsageError as error:
                 raise UsageError(f"Request {index}: {error}") from None
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"Request {index}: character {error.start} of the prompt is no text, such as a byte that is "
+                    f"not UTF-8. Remove it, or save its source as UTF-8."
+                ) from None
 
 
 class _Asked(NamedTuple):
