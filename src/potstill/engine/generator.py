@@ -79,8 +79,8 @@ class EngineGenerator:
                 raise UsageError(f"Request {index}: {error}") from None
             except UnicodeEncodeError as error:
                 raise UsageError(
-                    f"Request {index}: character {error.start} of the prompt is no text, such as a byte that is "
-                    f"not UTF-8. Remove it, or save its source as UTF-8."
+                    f"Request {index}: character {error.start} of the prompt is no text, such as a byte "
+                    f"that is not UTF-8. Remove it, or save its source as UTF-8."
                 ) from None
 
 
