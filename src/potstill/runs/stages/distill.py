@@ -127,7 +127,7 @@ class _Distillation:
             "max_tokens": self.recipe.evaluation.max_tokens,
         }
         return Stage(
-            "student", 1, chosen, ("pairs",), run,
+            "student", 2, chosen, ("pairs",), run,
             files=weight_files(self.base), publishes=(student.STUDENT,),
         )  # fmt: skip
 

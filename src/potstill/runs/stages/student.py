@@ -5,9 +5,10 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import torch
+
 from potstill.devices import default_device, release_memory, use_threads
 from potstill.files import write_json
-from potstill.lm.load import torch_dtype
 from potstill.models.adapters import merge_lora, save_adapter
 from potstill.models.export import save_decoder
 from potstill.models.load import load_decoder
@@ -32,7 +33,9 @@ def train_student(context: StageContext, base: Path, base_name: str, task: Task,
     settings = recipe.training
     tokenizer = load_tokenizer(base)
     examples = to_examples(read_pairs(context.inputs["pairs"]), task, tokenizer)
-    decoder = load_decoder(base, dtype=torch_dtype(settings.dtype, device), device=device)
+    # In float32 whatever it will compute in: the masters of trained weights begin unrounded, and a resumed
+    # process begins with the same weights even where it would choose another dtype.
+    decoder = load_decoder(base, dtype=torch.float32, device=device)
     work = context.folder / "training"
     result = train(decoder, examples, settings, work, progress=context.progress)
     if settings.method == "lora":

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import torch
 
-from potstill.devices import default_device, release_memory, use_threads
-from potstill.engine.engine import Engine
+from potstill.devices import release_memory, use_threads
 from potstill.engine.generator import EngineGenerator
+from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.lm.decoder import NeuralDecoder
-from potstill.lm.load import load_lm
 from potstill.lm.scoring import score_targets
 from potstill.synthesis.information import Information
 from potstill.tokenization.tokenizer import Tokenizer
@@ -27,25 +26,23 @@ class Workshop:
         self._path, self._device, self._threads = path, device, threads
 
     @cached_property
-    def _loaded(self) -> tuple[NeuralDecoder, Tokenizer]:
+    def generator(self) -> EngineGenerator:
         use_threads(self._threads)
-        return load_lm(self._path, device=default_device(self._device), params=self.params)
+        return load_generator(self._path, device=self._device, params=self.params)
 
     @property
     def params(self) -> EngineParams:
         return EngineParams()
 
     @property
-    def lm(self) -> NeuralDecoder:
-        return self._loaded[0]
+    def tokenizer(self) -> Tokenizer:
+        return self.generator.tokenizer
 
     @property
-    def tokenizer(self) -> Tokenizer:
-        return self._loaded[1]
-
-    @cached_property
-    def generator(self) -> EngineGenerator:
-        return EngineGenerator(Engine(self.lm, self.params, self.tokenizer.eos_ids), self.tokenizer)
+    def lm(self) -> NeuralDecoder:
+        decoder = self.generator.engine.decoder
+        assert isinstance(decoder, NeuralDecoder)
+        return decoder
 
     @cached_property
     def information(self) -> Information:
@@ -57,7 +54,7 @@ class Workshop:
 
     def close(self) -> None:
         """Give the memory back; the next use loads again."""
-        for name in ("generator", "information", "_loaded"):
+        for name in ("generator", "information"):
             self.__dict__.pop(name, None)
         release_memory()
         if torch.cuda.is_available():
