@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 from potstill.errors import DamagedError, DiskFull, MissingError
 
 _CHUNK_BYTES = 1 << 20
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -46,6 +48,9 @@ def writing_folder(path: Path) -> Iterator[Path]:
     """
     partial, old = path.with_name(f".tmp-{path.name}"), path.with_name(f".tmp-old-{path.name}")
     with _disk_errors(path):
+        if old.exists() and not path.exists():
+            # A crash came between the two renames: what stood at `path` is still the newest that is whole.
+            os.replace(old, path)
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -113,10 +118,18 @@ def _sync_file(path: Path) -> None:
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if _number_of(error) in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
                 f"No room left for {path}. Free some space and run the same command again; "
                 f"what was finished before is kept."
             ) from error
         raise
+
+
+def _number_of(error: Exception) -> int | None:
+    """The system's number of what went wrong; safetensors, written in Rust, tells it in its message alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_ERROR.search(str(error))
+    return int(found[1]) if found else None
