@@ -72,3 +72,9 @@ def test_freed_memory_goes_back_to_the_system():
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("count", [0, -1, devices.MAX_THREADS + 1, 10**30])
+def test_a_count_of_threads_that_would_crash_native_code_is_refused(count, threads_restored):
+    with pytest.raises(ConfigError, match=r"must be in \[1, 1024\]"):
+        devices.use_threads(count)

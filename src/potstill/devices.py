@@ -18,6 +18,8 @@ from potstill.errors import ConfigError, DeviceMissing
 if TYPE_CHECKING:
     import torch
 
+# Far more than help; asked for some ten thousand, the system refuses and native libraries crash.
+MAX_THREADS = 1024
 _BENCH_WIDTH = 640
 _BENCH_ROWS = 256
 
@@ -44,8 +46,8 @@ def use_threads(count: int | None = None) -> int:
     import torch
 
     chosen = num_threads() if count is None else count
-    if chosen < 1:
-        raise ConfigError(f"threads is {chosen}; it must be at least 1.")
+    if not 1 <= chosen <= MAX_THREADS:
+        raise ConfigError(f"threads is {chosen}; it must be in [1, {MAX_THREADS}].")
     torch.set_num_threads(chosen)
     return chosen
 

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from potstill.errors import LockedError
+from potstill.errors import LockedError, UsageError
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder`/.lock for the block; LockedError names the process that has it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise UsageError(f"{folder} cannot be made a folder ({error.strerror}). Name another one.") from None
     path = folder / ".lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -6,7 +6,7 @@ import pytest
 
 from cli.conftest import Command
 from potstill.files import write_text
-from potstill.runs.execute import LEDGER_NAME
+from potstill.runs.execute import LEDGER_NAME, RECIPE_NAME
 
 
 def read(text: str, schema: str) -> dict[str, Any]:
@@ -103,7 +103,15 @@ def test_a_moved_run_goes_on_without_work(potstill: Command, tmp_path: Path) -> 
     ("arguments", "code", "message"),
     [
         (("distill",), 2, "give a RECIPE or a --task"),
-        (("distill", "none.toml"), 4, "There is no recipe none.toml"),
+        (("distill", "none.toml"), 4, "There is no recipe none.toml. Check the spelling"),
+        (("distill", "--task", "shorten", "--out", "file"), 2, "file cannot be made a folder"),
+        (("distill", "--task", "shorten", "--out", "a" * 300), 4, "Name another one"),
+        (("distill", "--task", "shorten", "--set", "run.threads=100000"), 2, "in [1, 1024]"),
+        (("distill", "--task", "shorten", "--threads", "100000"), 2, "--threads"),
+        (("generate", "gemma-3-270m", "\udcff"), 2, "is not UTF-8"),
+        (("generate", "gemma-3-270m", "a", "--stop", "\udcff"), 2, "is not UTF-8"),
+        (("run", "resume", "lost"), 4, "potstill distill RECIPE --out runs/lost"),
+        (("run", "show", "new"), 4, "potstill run resume runs/new"),
         (
             ("distill", "--task", "shorten", "--set", "training.learning_rat=1"),
             2,
@@ -111,7 +119,7 @@ def test_a_moved_run_goes_on_without_work(potstill: Command, tmp_path: Path) -> 
         ),
         (("distill", "--task", "shorten", "--set", "nonsense"), 2, "table.key=value"),
         (("distill", "--task", "shorten", "--device", "abacus"), 2, "abacus"),
-        (("run", "show", "none"), 4, "There is no run none"),
+        (("run", "show", "none"), 4, "There is no run 'none'"),
         (("run", "shw"), 2, "Did you mean 'show'"),
         (("bogus",), 2, "No such command"),
         (("distill", "--bogus"), 2, "No such option"),
@@ -119,8 +127,11 @@ def test_a_moved_run_goes_on_without_work(potstill: Command, tmp_path: Path) -> 
     ],
 )
 def test_a_mistake_is_told_in_words_and_in_json(
-    potstill: Command, arguments: tuple[str, ...], code: int, message: str
+    potstill: Command, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
+    (tmp_path / "file").touch()
+    write_text(tmp_path / "runs/lost" / LEDGER_NAME, "")
+    write_text(tmp_path / "runs/new" / RECIPE_NAME, "")
     plain = potstill(*arguments)
     assert plain.code == code and message in plain.err and "Traceback" not in plain.err and plain.out == ""
     told = read(potstill(*arguments, "--json").out, "potstill.error/1")["error"]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from potstill.cli.configuration import load_configuration
+from potstill.cli.configuration import UserSettings, load_configuration
 from potstill.errors import ConfigError
 from potstill.files import write_text
 
@@ -97,3 +97,17 @@ def test_config_schema_describes_every_table(potstill: Command) -> None:
     assert told["additionalProperties"] is False
     assert "description" in told["properties"]["training"]["properties"]["learning_rate"]
     assert "paths" in json.loads(potstill("config", "schema", "--user").out)["properties"]
+
+
+def test_an_empty_variable_names_no_file(tmp_path: Path) -> None:
+    environment = {"POTSTILL_CONFIG": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    assert load_configuration(environment).settings == UserSettings()
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:999999", "http://hub:port"])
+def test_an_address_of_a_hub_that_is_none_is_told(
+    potstill: Command, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    done = potstill("model", "pull", "org/name")
+    assert done.code == 2 and f"HF_ENDPOINT is {address!r}" in done.err

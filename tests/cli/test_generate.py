@@ -99,3 +99,9 @@ def test_what_is_streamed_is_what_is_completed(
     monkeypatch.setattr(sys, "stdout", out)
     writing.show_stream(writer, "Once upon a time,")
     assert out.getvalue() == printable(whole.text) + "\n"
+
+
+def test_what_stands_after_two_dashes_is_a_prompt(echo: None, potstill: Command) -> None:
+    make_model("model")
+    done = potstill("generate", "model", "--", "--json")
+    assert done.code == 0 and not done.out.startswith("{")

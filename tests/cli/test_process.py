@@ -129,3 +129,21 @@ def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m potstill config schema | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, env=environment(), timeout=60)
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--version", "config show", "config show --json", "run list --json"])
+def test_a_full_disk_under_stdout_is_one_line_on_stderr(words: str, unbuffered: str) -> None:
+    command = f"{sys.executable} -m potstill {words} > /dev/full"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, env=environment(PYTHONUNBUFFERED=unbuffered), timeout=60
+    )
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"potstill: No room left") and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("words", ["--version", "config show", "config show --json", "run list"])
+def test_a_closed_stdout_is_no_mistake(words: str) -> None:
+    command = f"{sys.executable} -m potstill {words} >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, env=environment(), timeout=60)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr

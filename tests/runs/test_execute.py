@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from potstill.errors import DamagedError, LockedError
+from potstill.errors import DamagedError, LockedError, MissingError
 from potstill.files import write_json, write_text
 from potstill.locks import locked
 from potstill.progress import Silent
@@ -210,3 +210,11 @@ def test_a_signal_leaves_the_run_resumable(tmp_path: Path, number: signal.Signal
     started = time.monotonic()
     execute([make_stage("other")], tmp_path, 0, Silent())
     assert time.monotonic() - started < 20
+
+
+def test_a_missing_file_leaves_the_recipe_of_what_was_made(tmp_path: Path) -> None:
+    execute(four_stages(), tmp_path, 0, Silent(), recipe="good = 1\n")
+    stage = Stage("reads", 1, {}, (), lambda context: None, files=(tmp_path / "typo.jsonl",))
+    with pytest.raises(MissingError, match=r"typo\.jsonl does not exist"):
+        execute([stage], tmp_path, 0, Silent(), recipe="bad = 1\n")
+    assert (tmp_path / "recipe.toml").read_text() == "good = 1\n"

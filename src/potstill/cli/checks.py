@@ -14,6 +14,11 @@ State = Literal["ok", "missing", "note"]
 
 _ENOUGH_MEMORY_BYTES, _ENOUGH_DISK_BYTES = 4 << 30, 3 << 30
 _OLDEST_PYTHON = (3, 11)
+# By the exact version: asked for in a looser way on Linux, pip prefers the build for CUDA, which is large.
+_TORCH_FIX = (
+    "pip install torch==2.13.0 (where even that brings CUDA and none is wanted, install the CPU build of "
+    "that version as pytorch.org says, 'Get started')"
+)
 
 
 class Check(NamedTuple):
@@ -47,7 +52,10 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except Exception as error:  # doctor reports what is broken, whatever it is
-        return Check(name, "missing", f"{type(error).__name__}: {error}", "Reinstall: pip install potstill")
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            return Check(name, "missing", "not known without torch", _TORCH_FIX)
+        fix = "pip install --force-reinstall --no-deps potstill"
+        return Check(name, "missing", f"{type(error).__name__}: {error}", fix)
 
 
 def _python() -> Check:
@@ -61,7 +69,7 @@ def _python() -> Check:
 
 def _torch() -> Check:
     if find_spec("torch") is None:
-        return Check("torch", "missing", "not installed", "pip install torch")
+        return Check("torch", "missing", "not installed", _TORCH_FIX)
     import torch
 
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
@@ -121,6 +129,10 @@ def _disk(runs_folder: Path) -> Check:
     folder = runs_folder.absolute()
     while not folder.exists():
         folder = folder.parent
+    if not folder.is_dir():
+        return Check(
+            "disk", "missing", f"{folder} is no folder", "Set POTSTILL_PATHS_RUNS to a folder of yours."
+        )
     free = shutil.disk_usage(folder).free
     found = f"{free / 2**30:.1f} GiB free for runs in {runs_folder.absolute()}"
     if not os.access(folder, os.W_OK):
@@ -152,7 +164,7 @@ def _native() -> Check:
     try:
         from potstill import _native
     except ImportError as error:
-        return Check("native code", "missing", str(error), "pip install --force-reinstall potstill")
+        return Check("native code", "missing", str(error), "pip install --force-reinstall --no-deps potstill")
     return Check("native code", "ok", Path(_native.__file__ or "").name)
 
 

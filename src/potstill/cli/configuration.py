@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from potstill.devices import MAX_THREADS
 from potstill.errors import ConfigError
 from potstill.settings import field_types, from_table, to_table
 
@@ -32,15 +34,15 @@ class DeviceSettings:
     """What models run on when neither a recipe nor an option says so.
 
     name     `cpu`, `cuda` or `cuda:N`; left out: the best one there is
-    threads  CPU threads, >= 1; left out: one for each core
+    threads  CPU threads, in [1, 1024]; left out: one for each core
     """
 
     name: str | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"threads is {self.threads}; it must be at least 1.")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ConfigError(f"threads is {self.threads}; it must be in [1, {MAX_THREADS}].")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
 def load_configuration(environment: Mapping[str, str] = os.environ) -> Configuration:
     """The user's settings from file and environment; ConfigError where one of them is wrong."""
     path = user_file(environment)
-    table = _read_file(path, required=_FILE_VARIABLE in environment)
+    table = _read_file(path, required=bool(environment.get(_FILE_VARIABLE)))
     from_table(UserSettings, table, str(path))
     origins = {name: "default" for name in known_keys()}
     origins |= {f"{name}.{key}": str(path) for name, inner in table.items() for key in inner}
@@ -105,8 +107,17 @@ def apply_hub(hub: HubSettings) -> None:
         os.environ.setdefault("HF_ENDPOINT", hub.endpoint)
     if hub.offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _check_endpoint(os.environ.get("HF_ENDPOINT", ""))
     # The library reports usage to its hub unless it is told not to; potstill sends nothing anywhere.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _check_endpoint(address: str) -> None:
+    """The hub library reads the address as it is imported, and fails there on one that is none."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        raise ConfigError(f"HF_ENDPOINT is {address!r}, which is no address ({error}). Correct it.") from None
 
 
 def known_keys() -> list[str]:
@@ -126,10 +137,14 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
         if required:
             raise ConfigError(f"{_FILE_VARIABLE} names {path}, which does not exist.") from None
         return {}
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}). Set {_FILE_VARIABLE} to a TOML file that can."
+        ) from None
 
 
 def _from_environment(name: str, key: str, text: str) -> Any:

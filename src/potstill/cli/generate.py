@@ -1,6 +1,7 @@
 """`potstill generate`: let a model write, from the shell."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -38,12 +39,13 @@ def generate(
 ) -> None:
     """Continue each PROMPT.
 
-    A student made by distill gets its task's instruction around the prompt; any other model gets the prompt
-    as it is.
+    A student made by distill gets the prompt between its task's two labels, as it was trained; any other
+    model gets the prompt as it is.
     """
     from potstill.cli.writing import open_writer, show_completions, show_stream, use_machine
     from potstill.progress import progress_for
 
+    _refuse_broken_characters([*prompts, *(stop or [])])
     values = {
         "max_tokens": max_tokens,
         "temperature": temperature,
@@ -60,3 +62,13 @@ def generate(
         show_stream(writer, prompts[0])
     else:
         show_completions(writer, prompts, as_json=json_)
+
+
+def _refuse_broken_characters(texts: Sequence[str]) -> None:
+    from potstill.errors import UsageError
+
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{text!r} is not UTF-8. Convert it before it is given as a text.") from None

@@ -7,40 +7,71 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments == ["--version"]:
-        from potstill import __version__
-
-        print(f"potstill {__version__}")
-        return
     _never_fail_on_characters()
     _spin_less()
     _run(arguments)
 
 
 def _run(arguments: Sequence[str]) -> None:
-    from potstill.cli.app import app
-    from potstill.cli.output import show_error
     from potstill.errors import MissingError, PotstillError
 
-    wants_json = "--json" in arguments
+    # What stands after `--` is an argument, such as a prompt, whatever it looks like.
+    wants_json = "--json" in takewhile(lambda argument: argument != "--", arguments)
     try:
-        if wants_json:
-            _run_for_json(arguments)
-        else:
-            app(arguments, prog_name="potstill")
+        try:
+            _call(arguments, for_json=wants_json)
+        finally:
+            # Here, where a full disk or a reader that went away can still be told apart from a mistake.
+            sys.stdout.flush()
     except PotstillError as error:
-        show_error(str(error), type(error).__name__, error.exit_code, as_json=wants_json)
-        raise SystemExit(error.exit_code) from None
+        _end(str(error), type(error).__name__, error.exit_code, as_json=wants_json)
+    except BrokenPipeError:
+        _discard_output()
+        raise SystemExit(1) from None
     except OSError as error:
         problem = _system_problem(error)
         if problem is None:
             raise
-        show_error(problem, "MissingError", MissingError.exit_code, as_json=wants_json)
-        raise SystemExit(MissingError.exit_code) from None
+        _end(problem, MissingError.__name__, MissingError.exit_code, as_json=wants_json)
+
+
+def _call(arguments: Sequence[str], *, for_json: bool) -> None:
+    if arguments == ["--version"]:
+        from potstill import __version__
+
+        print(f"potstill {__version__}")
+        return
+    from potstill.cli.app import app
+
+    if for_json:
+        _run_for_json(arguments)
+    else:
+        app(arguments, prog_name="potstill")
+
+
+def _end(message: str, kind: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    from potstill.cli.output import show_error
+
+    try:
+        show_error(message, kind, exit_code, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+        if as_json:
+            # It is stdout that cannot be written, so JSON has nowhere to go.
+            show_error(message, kind, exit_code, as_json=False)
+    raise SystemExit(exit_code) from None
+
+
+def _discard_output() -> None:
+    """What is left in stdout's buffer goes nowhere, so that the interpreter can end without a complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _system_problem(error: OSError) -> str | None:
@@ -53,6 +84,13 @@ def _system_problem(error: OSError) -> str | None:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The system refuses access{place} ({said}). Use a folder of your own, such as with --out."
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return f"The system takes no such path{place} ({said}). Name another one."
+    if error.errno == errno.EIO:
+        return (
+            f"The disk failed{place} ({said}). Check it and run the same command again; "
+            f"what is finished is kept."
+        )
     return None
 
 
@@ -87,7 +125,9 @@ def _spin_less() -> None:
 
 
 def _never_fail_on_characters() -> None:
-    """A terminal that cannot show a character gets an escape, not a traceback."""
+    """A terminal that cannot show a character gets an escape; a closed stream swallows what is written."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (open until the process ends)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:

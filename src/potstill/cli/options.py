@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from potstill.devices import MAX_THREADS
+
 Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id or gemma-3-270m."),
@@ -15,7 +17,8 @@ Device = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:N; left out: the best one there is.")
 ]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="CPU threads; left out: one for each core.")
+    int | None,
+    typer.Option(metavar="N", min=1, max=MAX_THREADS, help="CPU threads; left out: one for each core."),
 ]
 Set = Annotated[
     list[str] | None,

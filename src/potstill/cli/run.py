@@ -95,10 +95,16 @@ def resume(
 
     from potstill.cli.configuration import load_configuration
     from potstill.cli.running import run_recipe
+    from potstill.errors import MissingError
     from potstill.runs.execute import RECIPE_NAME
     from potstill.runs.recipe import read_recipe
 
     folder = _find(run)
+    if not (folder / RECIPE_NAME).is_file():
+        raise MissingError(
+            f"{folder} has lost its {RECIPE_NAME}. "
+            f"Name the recipe again: potstill distill RECIPE --out {folder}"
+        )
     recipe = read_recipe(folder / RECIPE_NAME)
     settings = recipe.run
     recipe = replace(

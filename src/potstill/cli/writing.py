@@ -1,4 +1,4 @@
-"""A model opened for writing: its generator, and the instruction that goes around a prompt."""
+"""A model opened for writing: its generator, and the labels that go around a student's prompt."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -53,16 +53,18 @@ def execute(
     the folder, and DamagedError naming the file where the output of a complete stage was changed.
     """
     with locked(run_folder), _sigterm_raises(), Ledger.open(run_folder / LEDGER_NAME) as ledger:
+        # First of all: where a file is missing, the recipe of what was made so far must stay.
+        known = fingerprints(stages, seed)
         if recipe:
             _keep_recipe(run_folder, recipe)
         run_id = ledger.start_run(recipe, seed, environment or {})
         if redo is not None:
-            _throw_away(stages, redo, run_folder, seed)
+            _throw_away(known, redo, run_folder)
             ledger.event("redo", redo, run_id)
         if message := ledger.fallback_message():
             ledger.event("ledger", message, run_id)
         try:
-            outputs = _run_missing(stages, run_folder, seed, progress, ledger, run_id)
+            outputs = _run_missing(stages, known, run_folder, seed, progress, ledger, run_id)
         except BaseException as error:
             _try_to_end(ledger, run_id, error)
             raise
@@ -71,9 +73,15 @@ def execute(
 
 
 def _run_missing(
-    stages: Sequence[Stage], run_folder: Path, seed: int, progress: Progress, ledger: Ledger, run_id: int
+    stages: Sequence[Stage],
+    known: Mapping[str, str],
+    run_folder: Path,
+    seed: int,
+    progress: Progress,
+    ledger: Ledger,
+    run_id: int,
 ) -> dict[str, Path]:
-    known, outputs = fingerprints(stages, seed), dict[str, Path]()
+    outputs = dict[str, Path]()
     for stage in stages:
         outputs[stage.name] = folder = stage_folder(run_folder, stage.name, known[stage.name])
         if is_complete(folder):
@@ -107,8 +115,7 @@ def _run_stage(stage: Stage, fingerprint: str, context: StageContext, ledger: Le
     ledger.end_stage(stage_id, "done", measured)
 
 
-def _throw_away(stages: Sequence[Stage], name: str, run_folder: Path, seed: int) -> None:
-    known = fingerprints(stages, seed)
+def _throw_away(known: Mapping[str, str], name: str, run_folder: Path) -> None:
     if name not in known:
         raise UsageError(f"The run has no stage {name!r}; it has {', '.join(known)}.")
     folder = stage_folder(run_folder, name, known[name])

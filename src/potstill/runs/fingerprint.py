@@ -45,7 +45,7 @@ def content_hash(path: Path) -> str:
     if path.is_file():
         return sha256_of(path)
     if not path.is_dir():
-        raise MissingError(f"{path} does not exist.")
+        raise MissingError(f"{path} does not exist. Check the spelling.")
     names = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
     visible = {name: file for name, file in names.items() if not any(p.startswith(".") for p in name.parts)}
     return hash_of({name.as_posix(): sha256_of(file) for name, file in visible.items()})

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from potstill.errors import MissingError, PotstillError
 from potstill.locks import locked
-from potstill.runs.complete import is_complete
 from potstill.runs.execute import LEDGER_NAME, RECIPE_NAME
 from potstill.runs.ledger import Ledger, RunRecord, StageRecord
 
@@ -35,7 +34,7 @@ def find_run(name: str, runs_folder: Path) -> Path:
     known = [folder.name for folder in run_folders(runs_folder)]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(known)}." if known else ""
-    raise MissingError(f"There is no run {name}, neither as a folder nor in {runs_folder}.{hint}")
+    raise MissingError(f"There is no run {name!r}, neither as a folder nor in {runs_folder}.{hint}")
 
 
 def is_run(folder: Path) -> bool:
@@ -73,12 +72,6 @@ def summarize(folder: Path) -> RunSummary:
 
 def disk_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def stage_outputs(folder: Path) -> list[Path]:
-    """The output folders of all complete stages, those of earlier settings too."""
-    stages = folder / "stages"
-    return [path for path in sorted(stages.iterdir()) if is_complete(path)] if stages.is_dir() else []
 
 
 def remove_run(folder: Path) -> None:

@@ -97,6 +97,8 @@ class Ledger:
     @classmethod
     def read(cls, path: Path) -> Self:
         """The ledger at `path`, without changing it; DamagedError where it is no ledger of this version."""
+        if not path.is_file():
+            raise MissingError(f"{path} is not there. `potstill run resume {path.parent}` makes it anew.")
         with _errors(path):
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
         ledger = cls(connection, path)

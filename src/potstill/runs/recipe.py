@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from potstill.devices import MAX_THREADS
 from potstill.errors import ConfigError, MissingError
 from potstill.evaluation.settings import EvaluationSettings
 from potstill.runs.toml import toml_text, toml_value
@@ -29,7 +30,7 @@ class RunSettings:
     seed     in [0, 2^63)
     out      the run's folder; left out: a folder called `name` in the folder for runs
     device   `cpu`, `cuda` or `cuda:N`; left out: the best one there is
-    threads  CPU threads, >= 1; left out: one for each core
+    threads  CPU threads, in [1, 1024]; left out: one for each core
     """
 
     name: str
@@ -46,8 +47,8 @@ class RunSettings:
             )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed is {self.seed}; it must be in [0, 2^63).")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"threads is {self.threads}; it must be at least 1.")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ConfigError(f"threads is {self.threads}; it must be in [1, {MAX_THREADS}].")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def read_recipe_table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
-        raise MissingError(f"There is no recipe {path}.") from None
+        raise MissingError(f"There is no recipe {path}. Check the spelling.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; a recipe is a TOML file.") from None
     except UnicodeDecodeError as error:
