@@ -127,7 +127,7 @@ def _compared(
 ) -> Comparison:
     selecting = all_filters(work.teacher, work.task, read_minimums(context.inputs["thresholds"]))
     completeness = completeness_filter(
-        Completeness(work.teacher.information), [example.source for example in examples]
+        Completeness(work.teacher.new_information()), [example.source for example in examples]
     )
     independent = independent_filters(work.task.limits, completeness)
     judges = {

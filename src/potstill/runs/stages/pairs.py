@@ -28,7 +28,7 @@ _SAMPLES_A_REASON = 10
 
 def select(context: StageContext, workshop: Workshop, settings: SynthesisSettings) -> None:
     rows = read_rows(context.inputs["verdicts"])
-    critic = Equivalence(workshop.information)
+    critic = Equivalence(workshop.new_information())
     minimum = read_minimums(context.inputs["thresholds"])["equivalence"]
     groups = _groups([row for row in rows if row["verdict"] == KEPT])
     with context.progress.task("pairs", len(groups), "groups") as task:

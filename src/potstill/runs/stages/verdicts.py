@@ -38,9 +38,10 @@ def learn(context: StageContext, workshop: Workshop, task: Task, settings: Synth
     if unknown:
         pairs = _calibration_pairs(context, workshop, task, settings)
         with context.progress.task("thresholds", len(unknown), "critics") as bar:
+            information = workshop.new_information()
             for name in unknown:
                 rng = random_generator(context.seed, "shuffle")
-                learnt[name] = learn_threshold(_critic(name, workshop), pairs, settings.quantile, rng)
+                learnt[name] = learn_threshold(_critic(name, information), pairs, settings.quantile, rng)
                 bar.advance()
     minimums = {name: learnt[name].minimum if name in learnt else given[name] for name in given}
     record: dict[str, Any] = {
@@ -53,19 +54,19 @@ def learn(context: StageContext, workshop: Workshop, task: Task, settings: Synth
 
 def judge_candidates(context: StageContext, workshop: Workshop, task: Task) -> None:
     """A row for each candidate, in chunks like those of the candidates, with every score it was given."""
-    filters = all_filters(workshop, task, read_minimums(context.inputs["thresholds"]))
+    minimums = read_minimums(context.inputs["thresholds"])
     sources = candidate_chunks(context.inputs["candidates"])
     missing = context.chunks(len(sources), ".jsonl")
     with context.progress.task("verdicts", len(sources), "chunks", done=len(sources) - len(missing)) as bar:
         for index, path in missing:
             candidates = [Candidate.from_record(record) for record in read_records(sources[index])]
-            write_jsonl(path, _rows(candidates, filters))
+            write_jsonl(path, _rows(candidates, all_filters(workshop, task, minimums)))
             bar.advance()
 
 
 def all_filters(workshop: Workshop, task: Task, minimums: dict[str, float]) -> list[Filter]:
     """The plain filters, then the dear ones; what says the same in both ways is asked of two-way tasks."""
-    information = workshop.information
+    information = workshop.new_information()
     asked = [
         Filter(Brevity(information), "too many tokens", maximum=2 * task.limits.max_length_ratio),
         Filter(Faithfulness(information), "not said by the source", minimum=minimums["faithfulness"]),
@@ -117,10 +118,10 @@ def _calibration_pairs(
     return [passed[index] for index in order[: settings.calibration_pairs]]
 
 
-def _critic(name: str, workshop: Workshop) -> Critic:
+def _critic(name: str, information: Information) -> Critic:
     kinds: dict[str, Callable[[Information], Critic]] = {
         "faithfulness": Faithfulness,
         "saliency": Saliency,
         "equivalence": Equivalence,
     }
-    return kinds[name](workshop.information)
+    return kinds[name](information)

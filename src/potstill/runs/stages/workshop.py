@@ -44,8 +44,10 @@ class Workshop:
         assert isinstance(decoder, NeuralDecoder)
         return decoder
 
-    @cached_property
-    def information(self) -> Information:
+    def new_information(self) -> Information:
+        """One for each unit of work that a kill may cut off: an answer may hang, in its last bits, on what was
+        asked together with it, so nothing may be remembered that the next process would have to ask again.
+        """
         return Information(self.tokenizer.encode, lambda requests: score_targets(self.lm, requests))
 
     def is_rare(self, word: str) -> bool:
