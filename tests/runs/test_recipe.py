@@ -146,3 +146,9 @@ def test_every_setting_of_a_recipe_is_described() -> None:
         return found
 
     assert undescribed(Recipe, "") == []
+
+
+def test_evaluating_a_training_without_validation_examples_is_refused():
+    with pytest.raises(ConfigError, match="evaluate_every is 5.*validation_share"):
+        recipe_from({"run": {"name": "a"}, "training": {"evaluate_every": 5}})
+    assert recipe_from({"run": {"name": "a"}, "training": {"evaluate_every": 5, "validation_share": 0.1}})

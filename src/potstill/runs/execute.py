@@ -97,6 +97,7 @@ def _run_missing(
             )
             _run_stage(stage, known[stage.name], context, ledger, run_id)
         _publish(stage, folder, run_folder)
+    _withdraw(stages, run_folder)
     return outputs
 
 
@@ -135,6 +136,15 @@ def _publish(stage: Stage, folder: Path, run_folder: Path) -> None:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
         os.replace(fresh, link)
+
+
+def _withdraw(stages: Sequence[Stage], run_folder: Path) -> None:
+    """Remove the links to what only stages of earlier settings published; their outputs stay."""
+    published = {name for stage in stages for name in stage.publishes}
+    for link in run_folder.iterdir():
+        is_ours = link.is_symlink() and Path(os.readlink(link)).parts[:1] == ("stages",)
+        if is_ours and link.name not in published:
+            link.unlink()
 
 
 def _keep_recipe(run_folder: Path, recipe: str) -> None:

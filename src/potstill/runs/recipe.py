@@ -116,6 +116,14 @@ class Recipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
+    def __post_init__(self) -> None:
+        training = self.training
+        if training.evaluate_every is not None and not training.validation_share:
+            raise ConfigError(
+                f"[training] evaluate_every is {training.evaluate_every}, but a run evaluates the training "
+                f"by its validation loss alone. Set validation_share, such as 0.05, or leave it out."
+            )
+
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe at `path`, with `table.key=value` overrides laid over it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.corpus.files import find_files
+from potstill.evaluation.examples import read_examples
 from potstill.hub.resolve import LocalModel, resolve
 from potstill.progress import progress_for
 from potstill.runs.recipe import Recipe
@@ -37,8 +38,10 @@ _LEARNING = ("quantile", "min_faithfulness", "min_saliency", "min_equivalence", 
 
 
 def build_stages(recipe: Recipe, run_folder: Path) -> list[Stage]:
-    """The stages of `recipe`. Models are found now, so that a missing one is told before any work."""
+    """The stages of `recipe`. Models and the evaluation file are looked at now, before any work is done."""
     task = load_task(recipe.task.name)
+    if recipe.evaluation.file is not None:
+        read_examples(recipe.evaluation.file)
     progress = progress_for(sys.stderr)
     teacher = resolve(recipe.model.teacher, progress=progress)
     base = resolve(recipe.model.student, progress=progress) if recipe.model.student else teacher
@@ -126,10 +129,11 @@ class _Distillation:
             "prompt_template": self.task.student_template,
             "max_tokens": self.recipe.evaluation.max_tokens,
         }
+        is_lora = self.recipe.training.method == "lora"
+        publishes = (student.STUDENT, student.ADAPTER) if is_lora else (student.STUDENT,)
         return Stage(
-            "student", 2, chosen, ("pairs",), run,
-            files=weight_files(self.base), publishes=(student.STUDENT,),
-        )  # fmt: skip
+            "student", 2, chosen, ("pairs",), run, files=weight_files(self.base), publishes=publishes
+        )
 
     def _evaluation(self, workshop: Workshop) -> Stage:
         recipe = self.recipe

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from potstill.evaluation.baselines import first_clause, first_words
-from potstill.evaluation.comparison import Comparison, compare
+from potstill.evaluation.comparison import Comparison, Judge, compare
 from potstill.evaluation.examples import EvaluationExample, builtin_examples, draw, read_examples
 from potstill.evaluation.settings import EvaluationSettings
 from potstill.files import write_json
+from potstill.progress import Task as ProgressTask
 from potstill.records.read import read_records
 from potstill.records.write import write_jsonl
 from potstill.runs.stage import StageContext
@@ -18,11 +21,11 @@ from potstill.runs.stages.verdicts import all_filters, read_minimums
 from potstill.runs.stages.workshop import Workshop
 from potstill.seeds import derive_seed
 from potstill.synthesis.few_shot import shot_variants
-from potstill.synthesis.filters import completeness_filter, independent_filters, passes_all
+from potstill.synthesis.filters import Filter, completeness_filter, independent_filters, passes_all
 from potstill.synthesis.information import Completeness
 from potstill.synthesis.settings import SynthesisSettings
 from potstill.tasks.task import Task
-from potstill.types import SamplingParams, TextRequest
+from potstill.types import SamplingParams, TextPair, TextRequest
 
 FILE, OUTPUTS = "evaluation.json", "outputs.jsonl"
 PLAIN, FEW_SHOT, STUDENT_SYSTEM = "plain prompt", "few-shot prompt", "student"
@@ -130,11 +133,19 @@ def _compared(
         Completeness(work.teacher.new_information()), [example.source for example in examples]
     )
     independent = independent_filters(work.task.limits, completeness)
-    judges = {
-        ALL_CRITICS: lambda pairs: passes_all(pairs, selecting),
-        INDEPENDENT: lambda pairs: passes_all(pairs, independent),
-    }
-    return compare(examples, outputs, judges, STUDENT_SYSTEM, work.evaluation, work.run_seed)
+    by_name = {ALL_CRITICS: selecting, INDEPENDENT: independent}
+    with context.progress.task("judging", len(by_name) * len(outputs), "judgements") as bar:
+        judges = {name: _judge(filters, bar) for name, filters in by_name.items()}
+        return compare(examples, outputs, judges, STUDENT_SYSTEM, work.evaluation, work.run_seed)
+
+
+def _judge(filters: Sequence[Filter], bar: ProgressTask) -> Judge:
+    def judge(pairs: Sequence[TextPair]) -> np.ndarray:
+        passed = passes_all(pairs, filters)
+        bar.advance()
+        return passed
+
+    return judge
 
 
 def _records(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from potstill.corpus.documents import read_documents
+from potstill.corpus.files import find_files
 from potstill.corpus.sampling import sample_sentences
 from potstill.errors import MissingError
 from potstill.records.read import read_records
@@ -22,6 +23,8 @@ _MIN_SOURCES_A_STORY = 0.05
 
 
 def from_corpus(context: StageContext, corpus: CorpusSettings, settings: SynthesisSettings) -> None:
+    left_out = find_files(corpus.paths).left_out
+    context.record("files_left_out", [path.name for path in left_out])
     count = min(settings.num_sources, corpus.max_sentences or settings.num_sources)
     sentences = sample_sentences(
         read_documents(corpus.paths, corpus.field),

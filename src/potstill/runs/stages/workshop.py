@@ -45,8 +45,8 @@ class Workshop:
         return decoder
 
     def new_information(self) -> Information:
-        """One for each unit of work that a kill may cut off: an answer may hang, in its last bits, on what was
-        asked together with it, so nothing may be remembered that the next process would have to ask again.
+        """Ask for one in each unit of work that a kill may cut off: an answer hangs, in its last bits, on
+        what was asked beside it, so nothing may be remembered that another process would have to ask again.
         """
         return Information(self.tokenizer.encode, lambda requests: score_targets(self.lm, requests))
 
