@@ -218,3 +218,19 @@ def test_a_missing_file_leaves_the_recipe_of_what_was_made(tmp_path: Path) -> No
     with pytest.raises(MissingError, match=r"typo\.jsonl does not exist"):
         execute([stage], tmp_path, 0, Silent(), recipe="bad = 1\n")
     assert (tmp_path / "recipe.toml").read_text() == "good = 1\n"
+
+
+def test_what_only_earlier_settings_published_is_no_longer_linked_but_kept(tmp_path: Path) -> None:
+    def publishing(*names: str) -> Stage:
+        def write(context: StageContext) -> None:
+            for name in names:
+                write_text(context.folder / name, name)
+
+        return Stage("makes", 1, {"names": names}, (), write, publishes=names)
+
+    (tmp_path / "mine").symlink_to("elsewhere")
+    first = execute([publishing("student", "adapter")], tmp_path, 0, Silent())
+    assert (tmp_path / "adapter").exists()
+    execute([publishing("student")], tmp_path, 0, Silent())
+    assert (tmp_path / "student").exists() and not (tmp_path / "adapter").is_symlink()
+    assert (tmp_path / "mine").is_symlink() and (first["makes"] / "adapter").exists()

@@ -1,4 +1,4 @@
-"""A whole run in seconds: see tiny_world.py. What is made here is shared by the tests of this folder and never changed."""
+"""A whole run in seconds (see tiny_world.py). What is made here is shared by the tests and stays."""
 
 import shutil
 import subprocess

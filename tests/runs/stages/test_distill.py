@@ -36,14 +36,15 @@ def test_a_run_ends_with_a_student_pairs_and_a_report(finished: FinishedRun) -> 
     assert not (finished.outputs["student"] / "training").exists()
 
 
-def test_the_model_trained_by_the_run_answers_as_it_was_taught(finished: FinishedRun) -> None:
+def test_the_student_writes_what_was_kept_more_often_than_the_plain_prompt_did(finished: FinishedRun) -> None:
+    kept = {(row["source"], row["target_text"]) for row in read_pairs(finished.folder)}
     outputs = list(read_records(finished.outputs["evaluation"] / "outputs.jsonl"))
-    taught = {source: {*good, bad} for source, good, bad in LESSONS}
-    right = [row["outputs"]["student"] in taught[row["input"]] for row in outputs]
-    print(f"{sum(right)} of {len(right)} outputs are known short versions")
-    assert sum(right) >= len(right) / 2
-    plain = [row["outputs"]["plain prompt"] in taught[row["input"]] for row in outputs]
-    assert sum(plain) < sum(right)
+    taught = {
+        system: sum((row["input"], row["outputs"][system]) in kept for row in outputs)
+        for system in ("plain prompt", "student")
+    }
+    print(f"of {len(outputs)} outputs equal a kept target: {taught}")
+    assert taught["student"] > taught["plain prompt"]
 
 
 def test_every_candidate_is_counted_once(finished: FinishedRun) -> None:

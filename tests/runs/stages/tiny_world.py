@@ -1,15 +1,16 @@
-"""A base model of a few thousand weights that shortens sixteen sentences when it is shown how, and no others.
+"""A base model of some ten thousand weights that shortens sixteen sentences when it is shown how.
 
-It is overfitted in seconds on the prompts that a run will put to it. For each sentence it knows one or two good
-short versions and one with a fault, so that every kind of filter has something to reject.
+It is overfitted in seconds on what a run will ask of it: few-shot prompts, the next sentence after an opener,
+news after an agency's name, one text of a pair after the other. For each sentence it knows one or two good
+short versions and one with a fault, so that the filters have something to reject.
 """
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tokenizers
 import torch
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -18,6 +19,8 @@ from potstill.layers.rope import RopeSettings
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
 from potstill.models.export import save_decoder
+from potstill.records.write import write_jsonl
+from potstill.synthesis.contexts import news_prefix
 from potstill.tasks.example import Example
 from potstill.tasks.task import Shot, Task, load_task
 from potstill.tokenization.tokenizer import Tokenizer
@@ -176,7 +179,14 @@ LESSONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 @dataclass(frozen=True)
 class World:
-    """A folder with all that a run needs: `base`, `tiny.toml`, `corpus.txt`, `eval.jsonl`, `recipe.toml`."""
+    """A folder with all that a run needs.
+
+    base           the model
+    tiny.toml      the task; two_way.toml the same, but both texts must say the same
+    corpus.txt     the sentences; openers.jsonl what stands before them
+    eval.jsonl     the sentences with good short versions
+    recipe.toml    a recipe over these
+    """
 
     folder: Path
 
@@ -188,14 +198,23 @@ class World:
 def make_world(folder: Path) -> World:
     sentences = [source for source, _, _ in LESSONS]
     (folder / "tiny.toml").write_text(TASK)
+    (folder / "two_way.toml").write_text(TASK.replace("one_way", "two_way"))
     (folder / "corpus.txt").write_text("\n\n".join(sentences) + "\n")
     records = [
-        {"id": f"eval-{i}", "input": source, "summaries": good} for i, (source, good, _) in enumerate(LESSONS)
+        {"id": f"eval-{index}", "input": source, "summaries": good}
+        for index, (source, good, _) in enumerate(LESSONS)
     ]
-    (folder / "eval.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_jsonl(folder / "eval.jsonl", records)
+    write_jsonl(folder / "openers.jsonl", [{"text": opener} for opener in openers()])
     (folder / "recipe.toml").write_text(RECIPE)
     make_base(folder)
     return World(folder)
+
+
+def openers() -> list[str]:
+    """A sentence for each lesson that its sentences may follow."""
+    names = "Amber Birch Cedar Daisy Ebony Flint Grove Hazel Ivory Jade Koala Lilac Maple Nectar Olive Pearl"
+    return [f"Now the news of the day from our reporter in {name} Street." for name in names.split()]
 
 
 def make_base(folder: Path, seed: int = 0) -> None:
@@ -230,7 +249,7 @@ def make_tokenizer() -> Tokenizer:
         show_progress=False,
     )
     texts = [text for source, good, bad in LESSONS for text in (source, *good, bad)]
-    backend.train_from_iterator([TASK, *texts], trainer)
+    backend.train_from_iterator([TASK, *texts, *openers()], trainer)
     ids = {name: backend.token_to_id(name) for name in (BOS, EOS, PAD)}
     return Tokenizer(backend, bos_id=ids[BOS], eos_ids=[ids[EOS]], config={"pad_token": PAD})
 
@@ -266,19 +285,26 @@ def _random_decoder(tokenizer: Tokenizer, seed: int) -> Decoder:
 
 
 def _examples(task: Task, tokenizer: Tokenizer) -> Iterator[Example]:
-    """What a run asks of its teacher: few-shot prompts, and each text of a true pair after the other."""
     assert tokenizer.bos_id is not None
-    rng = random.Random(0)
     line_end = tokenizer.encode("\n")
-    for source, good, bad in LESSONS:
+    for prompt, answer in _questions(task):
+        prompt_ids, answer_ids = tokenizer.encode_batch([prompt, answer])
+        yield Example((tokenizer.bos_id, *prompt_ids), (*answer_ids, *line_end))
+
+
+def _questions(task: Task) -> Iterator[tuple[str, str]]:
+    """What a run asks of its teacher, and what the teacher is to answer."""
+    rng = random.Random(0)
+    for opener, (source, good, bad) in zip(openers(), LESSONS, strict=True):
         for target in (*good, bad):
-            prompts = [task.few_shot_prompt(_shots(task, rng), source) for _ in range(2)]
-            asked = [(prompt, f" {target}") for prompt in prompts]
-            if target in good:
-                asked += [(f"{source}\n", target), (f"{target}\n", source)]
-            for prompt, answer in asked:
-                ids = tokenizer.encode_batch([prompt, answer])
-                yield Example((tokenizer.bos_id, *ids[0]), (*ids[1], *line_end))
+            for _ in range(2):
+                yield task.few_shot_prompt(_shots(task, rng), source), f" {target}"
+        for target in good:
+            yield f"{source}\n", target
+            yield f"{target}\n", source
+        for sentence in (source, good[0], good[-1]):
+            yield opener, f" {sentence}"
+        yield news_prefix(np.random.default_rng(len(source))), f" {source} {rng.choice(LESSONS)[0]}"
 
 
 def _shots(task: Task, rng: random.Random) -> tuple[Shot, ...]:
