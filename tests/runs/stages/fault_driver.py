@@ -9,6 +9,7 @@ what it computes and not the start of Python and torch. A request is JSON:
     fault      null, or [stage, point, signal]: SIGKILL or another signal before that point of the stage;
                signal 0 is a disk that is full from there on
 
+With `--bf16` models compute in bfloat16, otherwise in float32, whatever this machine is faster at.
 A point is a call that changes the disk, as in crash_driver.py. The answer is the exit status.
 """
 
@@ -85,10 +86,14 @@ def call(request: dict[str, Any]) -> int:
 
 
 def serve() -> None:
+    import potstill.devices
+
+    # A measurement, which two processes on a busy machine may answer differently. Before others import it.
+    potstill.devices.bf16_is_faster = lambda device_type="cpu": "--bf16" in sys.argv  # type: ignore[assignment]
     import potstill.cli.app
     import potstill.cli.running
     import potstill.cli.writing
-    import potstill.runs.stages.distill  # noqa: F401
+    import potstill.runs.stages.distill
 
     for line in sys.stdin:
         child = os.fork()

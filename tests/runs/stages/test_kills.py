@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,54 +12,13 @@ import pytest
 
 from potstill.files import sha256_of
 from potstill.runs.complete import NAME
-from runs.stages.tiny_run import command_environment
+from runs.stages.faults import Ended, Faults
 from runs.stages.tiny_world import World
 
-DRIVER = Path(__file__).with_name("fault_driver.py")
-TESTS = DRIVER.parents[2]
 STAGES = ("sources", "candidates", "thresholds", "verdicts", "pairs", "student", "evaluation", "report")
 DISK_FULL = 0
 # Where in a stage it is hit, as a share of its points: early, late and in between.
 PLACES = dict(zip(STAGES, (0.5, 0.6, 0.3, 0.9, 0.7, 0.45, 0.5, 0.2), strict=True))
-
-
-class Ended(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-    points: dict[str, int]
-
-
-class Faults:
-    """Commands in processes of their own, each with at most one fault."""
-
-    def __init__(self, recipe: Path, folder: Path) -> None:
-        self._recipe, self._output = recipe, folder / "output"
-        self._output.mkdir()
-        environment = command_environment(folder) | {"PYTHONPATH": str(TESTS)}
-        self._process = subprocess.Popen(
-            [sys.executable, str(DRIVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def distill(self, folder: Path, fault: tuple[str, int, int] | None = None) -> Ended:
-        return self.call("distill", str(self._recipe), "--out", str(folder), fault=fault)
-
-    def call(self, *arguments: str, fault: tuple[str, int, int] | None = None) -> Ended:
-        assert self._process.stdin and self._process.stdout
-        request = {"arguments": arguments, "output": str(self._output), "fault": fault}
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        code = int(self._process.stdout.readline())
-        told = [(self._output / name).read_text() for name in ("stdout", "stderr")]
-        points = self._output / "points.json"
-        counts = json.loads(points.read_text()) if points.exists() else {}
-        return Ended(code, *told, counts)
-
-    def close(self) -> None:
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +47,10 @@ class Undisturbed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def undisturbed(faults: Faults, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    return run_undisturbed(faults, tmp_path_factory.mktemp("undisturbed") / "run")
+
+
+def run_undisturbed(faults: Faults, folder: Path) -> Undisturbed:
     ended = faults.distill(folder)
     assert ended.code == 0, ended.stderr
     assert all(ended.points[stage] > 5 for stage in STAGES), ended.points
@@ -213,6 +174,18 @@ def test_a_disk_that_is_really_full_is_one_line_wherever_it_happens(
         num_full += 1
     assert num_full >= 3
     check_resumed(folder, faults, undisturbed)
+
+
+@pytest.mark.soak
+def test_kills_change_no_byte_in_bfloat16_either(world: World, tmp_path: Path) -> None:
+    faults = Faults(world.recipe, tmp_path, "--bf16")
+    wanted = run_undisturbed(faults, tmp_path / "undisturbed")
+    for stage in STAGES:
+        for point in range(0, wanted.points[stage], 1 + wanted.points[stage] // 3):
+            folder = wanted.up_to(stage, tmp_path / f"{stage}-{point}")
+            assert faults.distill(folder, (stage, point, signal.SIGKILL)).code == -signal.SIGKILL
+            check_resumed(folder, faults, wanted)
+    faults.close()
 
 
 @pytest.mark.soak
