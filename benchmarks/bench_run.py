@@ -1,8 +1,8 @@
 """What did a finished run cost, and what came of it?
 
 Reads a run's folder: time and memory of every stage, the funnel, the thresholds with how well they separate
-true from shuffled pairs, and the comparison of its systems with intervals. Baselines stand in that comparison:
-the plain prompt, the few-shot teacher, the source cut short and its first clause. The ceiling is 1.
+true from shuffled pairs, and the comparison of its systems with intervals. Baselines stand in it: the plain
+prompt, the few-shot teacher, the source cut short and its first clause. The ceiling is 1.
 
     python benchmarks/bench_run.py runs/NAME --out benchmarks/results/run_NAME.json
 """
