@@ -50,18 +50,26 @@ def own_world(world: World, tmp_path: Path) -> World:
     return World(tmp_path / "world")
 
 
+@pytest.fixture(scope="package")
+def potstill_in() -> Callable[[Path], Potstill]:
+    """The command in a process of its own, with a folder as its home and its place."""
+
+    def at(home: Path) -> Potstill:
+        def call(*arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [sys.executable, "-m", "potstill", *map(str, arguments)],
+                capture_output=True,
+                text=True,
+                cwd=home,
+                env=command_environment(home) | changes,
+                timeout=120,
+            )
+
+        return call
+
+    return at
+
+
 @pytest.fixture
-def potstill(tmp_path: Path) -> Potstill:
-    """The command in a process of its own, with an empty home."""
-
-    def call(*arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "potstill", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=command_environment(tmp_path) | changes,
-            timeout=120,
-        )
-
-    return call
+def potstill(potstill_in: Callable[[Path], Potstill], tmp_path: Path) -> Potstill:
+    return potstill_in(tmp_path)

@@ -17,6 +17,7 @@ from potstill.synthesis.dataset import KEPT, SCORES, read_pairs
 from runs.stages.tiny_run import FinishedRun, run_recipe
 from runs.stages.tiny_world import LESSONS, World, openers
 
+pytestmark = pytest.mark.slow
 Variant = Callable[..., FinishedRun]
 
 
