@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEPT = "kept"
+# Verdicts no filter gives: a target cut off by the token limit, and a pair that another makes needless.
+UNFINISHED, REPEATS = "did not end", "says what a better pair says"
 # Critics in the order of their columns; a pair that fell before a critic was asked has null there.
 SCORES = (
     "well_formed",

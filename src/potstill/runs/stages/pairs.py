@@ -13,7 +13,7 @@ from potstill.runs.stage import StageContext
 from potstill.runs.stages.verdicts import read_minimums, read_rows
 from potstill.runs.stages.workshop import Workshop
 from potstill.seeds import random_generator
-from potstill.synthesis.dataset import KEPT, write_pairs
+from potstill.synthesis.dataset import KEPT, REPEATS, write_pairs
 from potstill.synthesis.diversity import best_of_each
 from potstill.synthesis.filters import count_reasons
 from potstill.synthesis.information import Equivalence
@@ -22,7 +22,6 @@ from potstill.synthesis.settings import SynthesisSettings
 from potstill.types import TextPair
 
 FUNNEL = "funnel.json"
-_REPEATS = "says what a better pair says"
 _SAMPLES_A_REASON = 10
 
 
@@ -37,7 +36,7 @@ def select(context: StageContext, workshop: Workshop, settings: SynthesisSetting
             quality = np.array([row["faithfulness"] + row["saliency"] for row in group])
             best = set(best_of_each(pairs, quality, critic, minimum))
             for index, row in enumerate(group):
-                row["verdict"] = KEPT if index in best else _REPEATS
+                row["verdict"] = KEPT if index in best else REPEATS
             task.advance()
     kept = [row for row in rows if row["verdict"] == KEPT]
     if not kept:

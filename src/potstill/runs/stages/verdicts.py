@@ -13,7 +13,7 @@ from potstill.runs.stages.candidates import candidate_chunks, read_candidates
 from potstill.runs.stages.workshop import Workshop
 from potstill.seeds import random_generator
 from potstill.synthesis.calibration import Threshold, learn_threshold
-from potstill.synthesis.dataset import KEPT, row
+from potstill.synthesis.dataset import KEPT, UNFINISHED, row
 from potstill.synthesis.filters import Filter, judge, plain_filters
 from potstill.synthesis.information import Brevity, Equivalence, Faithfulness, Information, Saliency
 from potstill.synthesis.pair import Candidate
@@ -22,7 +22,6 @@ from potstill.tasks.task import Task
 from potstill.types import Critic, TextPair
 
 FILE = "thresholds.json"
-_UNFINISHED = "did not end"
 _MIN_CALIBRATION = 8
 
 
@@ -97,7 +96,7 @@ def _rows(candidates: Sequence[Candidate], filters: Sequence[Filter]) -> list[di
         )
         for index, candidate in enumerate(ended)
     }
-    return [rows.get(candidate.id) or row(candidate, {}, _UNFINISHED) for candidate in candidates]
+    return [rows.get(candidate.id) or row(candidate, {}, UNFINISHED) for candidate in candidates]
 
 
 def _calibration_pairs(
