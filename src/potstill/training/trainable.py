@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from potstill.models.decoder import Decoder
 
 _EMBEDDINGS = ("embed_tokens", "lm_head")
-_LORA_RANK = 16
+LORA_RANK = 16
 
 
 def make_trainable(decoder: "Decoder", settings: TrainingSettings) -> None:
@@ -35,7 +35,7 @@ def choose_dtype(settings: TrainingSettings, device: torch.device) -> DtypeName:
 def _add_lora(decoder: "Decoder", settings: TrainingSettings) -> None:
     from potstill.models.adapters import PROJECTIONS, LoraConfig, add_lora
 
-    rank = settings.lora_rank or _LORA_RANK
+    rank = settings.lora_rank or LORA_RANK
     config = LoraConfig(
         rank=rank,
         alpha=settings.lora_alpha or 2 * rank,

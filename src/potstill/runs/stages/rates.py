@@ -4,6 +4,7 @@ How many tokens a stage meets can only be told when it has run; the shares below
 `benchmarks/results/`, and an estimate is right to about a half either way.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +12,18 @@ from typing import NamedTuple
 
 import torch
 
-from potstill.evaluation.examples import builtin_examples
+from potstill.evaluation.examples import builtin_examples, read_examples
 from potstill.lm.scoring import score_targets
+from potstill.models.adapters import PROJECTIONS, projection_paths
 from potstill.runs.recipe import Recipe
 from potstill.runs.stage import Estimate
+from potstill.runs.stages.sources import STORIES_AT_ONCE
 from potstill.runs.stages.workshop import Workshop
 from potstill.tasks.example import Example
 from potstill.tasks.packing import pack_batch
 from potstill.tasks.task import Task
 from potstill.training.objective import target_loss
+from potstill.training.trainable import LORA_RANK
 from potstill.types import SamplingParams, TextRequest
 
 _TARGET_TOKENS, _STORY_TOKENS, _PAIR_TOKENS = 16, 100, 60
@@ -56,10 +60,11 @@ class Forecast:
         return _measure(self.workshop, self.task)
 
     def sources(self) -> Estimate:
-        count = self.recipe.synthesis.num_sources
+        count = self._num_sources
         if self.recipe.corpus.paths:
             return Estimate(f"{count:,} sentences from the corpus", disk_bytes=1000 * count)
-        tokens = round(count / _SOURCES_A_STORY * _STORY_TOKENS)
+        chunks = math.ceil(count / _SOURCES_A_STORY / STORIES_AT_ONCE)
+        tokens = chunks * STORIES_AT_ONCE * _STORY_TOKENS
         return self._drawing(f"{count:,} sentences by the teacher", tokens, 2000 * count)
 
     def candidates(self) -> Estimate:
@@ -67,8 +72,11 @@ class Forecast:
         return self._drawing(f"{count:,} candidates", count * _TARGET_TOKENS, 600 * count)
 
     def thresholds(self) -> Estimate:
+        settings = self.recipe.synthesis
+        if None not in (settings.min_faithfulness, settings.min_saliency, settings.min_equivalence):
+            return Estimate("as the recipe says", 0, 0.0, disk_bytes=2000)
         # True and shuffled pairs, each asked both ways.
-        count = 2 * self.recipe.synthesis.calibration_pairs
+        count = 2 * min(settings.calibration_pairs, self._num_candidates)
         return self._scoring(f"{count:,} pairs, true and shuffled", count * _SCORED_POSITIONS, 2000)
 
     def verdicts(self) -> Estimate:
@@ -86,7 +94,7 @@ class Forecast:
         if training.max_steps is not None:
             tokens = training.max_steps * training.batch_tokens * training.accumulation
         rates, weights = self.rates, self._num_weights
-        trained = weights if training.trains_embeddings else weights - self._num_embedding_weights
+        trained = self._num_trained_weights
         memory = _OVERHEAD_BYTES + 2 * weights + _TRAINED_WEIGHT_BYTES * trained
         return Estimate(
             f"train on about {self._num_pairs:,} pairs",
@@ -97,12 +105,22 @@ class Forecast:
         )
 
     def evaluation(self) -> Estimate:
-        settings = self.recipe.evaluation
-        count = settings.num_examples or len(builtin_examples())
+        count = self._num_examples
         tokens = _MODEL_SYSTEMS * count * _TARGET_TOKENS
         estimate = self._drawing(f"{count:,} sentences, {_MODEL_SYSTEMS} systems", tokens, 4000 * count)
         # Teacher and student stand side by side.
         return estimate._replace(memory_bytes=2 * self._decoding_bytes - _OVERHEAD_BYTES)
+
+    @property
+    def _num_sources(self) -> int:
+        count, most = self.recipe.synthesis.num_sources, self.recipe.corpus.max_sentences
+        return min(count, most) if most and self.recipe.corpus.paths else count
+
+    @property
+    def _num_examples(self) -> int:
+        settings = self.recipe.evaluation
+        found = builtin_examples() if settings.file is None else read_examples(settings.file)
+        return min(len(found), settings.num_examples or len(found))
 
     @property
     def _num_candidates(self) -> int:
@@ -112,20 +130,26 @@ class Forecast:
             if settings.generator == "few_shot"
             else settings.samples * (settings.samples - 1)
         )
-        return settings.num_sources * each
+        return self._num_sources * each
 
     @property
     def _num_pairs(self) -> int:
         settings = self.recipe.synthesis
-        return max(1, round(_KEPT_SHARE * settings.num_sources * (1 + settings.newswire_share)))
+        return max(1, round(_KEPT_SHARE * self._num_sources * (1 + settings.newswire_share)))
 
     @property
     def _num_weights(self) -> int:
         return sum(p.numel() for p in self.workshop.lm.decoder.parameters())
 
     @property
-    def _num_embedding_weights(self) -> int:
-        return self.workshop.lm.decoder.head_weight.numel()
+    def _num_trained_weights(self) -> int:
+        training, decoder = self.recipe.training, self.workshop.lm.decoder
+        if training.method == "lora":
+            rank, wanted = training.lora_rank or LORA_RANK, training.lora_targets or PROJECTIONS
+            paths = [path for path in projection_paths(decoder) if path.rpartition(".")[2] in wanted]
+            return sum(rank * sum(decoder.get_parameter(f"{path}.weight").shape) for path in paths)
+        frozen = 0 if training.trains_embeddings else decoder.head_weight.numel()
+        return self._num_weights - frozen
 
     @property
     def _decoding_bytes(self) -> int:

@@ -17,7 +17,7 @@ from potstill.synthesis.pair import CorpusSpan, Source, pair_id, to_record
 from potstill.synthesis.settings import SynthesisSettings
 
 FILE = "sources.jsonl"
-_STORIES_AT_ONCE = 64
+STORIES_AT_ONCE = 64
 # A teacher whose stories hold this few usable sentences cannot be led by news prefixes.
 _MIN_SOURCES_A_STORY = 0.05
 
@@ -59,7 +59,7 @@ def from_teacher(context: StageContext, workshop: Workshop, settings: SynthesisS
     with context.progress.task("sources", settings.num_sources, "sentences") as task:
         for chunk, path in _chunks(context):
             if not path.exists():
-                stories = range(chunk * _STORIES_AT_ONCE, (chunk + 1) * _STORIES_AT_ONCE)
+                stories = range(chunk * STORIES_AT_ONCE, (chunk + 1) * STORIES_AT_ONCE)
                 write_jsonl(path, map(to_record, writer.write(stories)))
             before = len(sources)
             for source in map(Source.from_record, read_records(path)):
@@ -67,9 +67,9 @@ def from_teacher(context: StageContext, workshop: Workshop, settings: SynthesisS
             task.advance(min(len(sources), settings.num_sources) - min(before, settings.num_sources))
             if len(sources) >= settings.num_sources:
                 break
-            if len(sources) < _MIN_SOURCES_A_STORY * (chunk + 1) * _STORIES_AT_ONCE:
+            if len(sources) < _MIN_SOURCES_A_STORY * (chunk + 1) * STORIES_AT_ONCE:
                 raise MissingError(
-                    f"The teacher wrote {(chunk + 1) * _STORIES_AT_ONCE} stories with only {len(sources)} "
+                    f"The teacher wrote {(chunk + 1) * STORIES_AT_ONCE} stories with only {len(sources)} "
                     f"usable sentences. Give it text of your own with --corpus PATH."
                 )
     write_jsonl(context.folder / FILE, map(to_record, list(sources.values())[: settings.num_sources]))
