@@ -40,7 +40,6 @@ class ContinuationGenerator:
             top_p=self.settings.top_p,
             no_repeat_ngram_size=3,
             max_tokens=self.settings.max_tokens,
-            stop=("\n",),
             stop_at_first_sentence=True,
             seed=self._sample_seed(source, sample),
         )
@@ -54,7 +53,9 @@ class ContinuationGenerator:
         finished = {
             text: sample
             for text, sample in distinct.items()
-            if text and completions[sample].finish_reason == "stop"
+            # News breaks the line between sentences, so one that comes after a break counts; a break inside
+            # one means that it is a heading or a list.
+            if text and "\n" not in text and completions[sample].finish_reason == "stop"
         }
         ordered = sorted(finished.items(), key=lambda item: item[1])
         return [

@@ -98,7 +98,7 @@ class _Distillation:
             candidates.propose(context, generator, settings.chunk_sources)
 
         chosen = {**self._synthesis(_DRAWING), "task": to_table(self.task)}
-        return Stage("candidates", 1, chosen, ("sources",), run, files=weight_files(self.teacher))
+        return Stage("candidates", 2, chosen, ("sources",), run, files=weight_files(self.teacher))
 
     def _verdicts(self, workshop: Workshop) -> list[Stage]:
         files, chosen = weight_files(self.teacher), {"task": to_table(self.task)}

@@ -30,7 +30,7 @@ _TARGET_TOKENS, _STORY_TOKENS, _PAIR_TOKENS = 16, 100, 60
 # Of a story's sentences one is fit to be a source; of candidates this share reaches the dear critics.
 _SOURCES_A_STORY, _JUDGED_SHARE = 1.0, 0.55
 # Of the sources this share ends in a pair. A pair asks for four scores of about so many positions in all.
-_KEPT_SHARE, _SCORED_POSITIONS = 0.65, 140
+_KEPT_SHARE, _SCORED_POSITIONS = 0.5, 140
 _MODEL_SYSTEMS = 3
 # Besides weights and cache: libraries, tokenizer, logits of a batch.
 _OVERHEAD_BYTES = 1_200 << 20
