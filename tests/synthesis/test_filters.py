@@ -91,6 +91,7 @@ def test_the_table_above_leaves_no_plain_filter_out() -> None:
     ("reason", "inside", "outside"),
     [
         ("too long", "alpha bravo carol delta echos foxes", "alpha bravo carol delta echos foxes golfs"),
+        ("too short", "alpha bravo carol", "alpha bravo"),
         # Of four longer words one may be new, or out of order; of three none.
         ("words the source lacks", "alpha bravo carol zzzzz", "alpha bravo zzzzz"),
         ("another order", "alpha bravo delta carol", "alpha carol bravo"),

@@ -71,6 +71,7 @@ def independent_filters(limits: Limits, completeness: Filter) -> list[Filter]:
     return [
         Filter(well_formed(), "not one whole sentence", minimum=1),
         Filter(length_ratio(), "too long", maximum=limits.max_length_ratio),
+        Filter(length_ratio(), "too short", minimum=limits.min_length_ratio),
         Filter(novelty(), "words the source lacks", maximum=_MAX_NOVELTY),
         Filter(order_kept(), "another order", minimum=_MIN_ORDER),
         completeness,

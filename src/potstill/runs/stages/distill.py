@@ -155,7 +155,7 @@ class _Distillation:
             "file": None,
         }
         files = [*weight_files(self.teacher), *([given] if given else [])]
-        return Stage("evaluation", 1, chosen, ("thresholds", "student"), run, files=files)
+        return Stage("evaluation", 2, chosen, ("thresholds", "student"), run, files=files)
 
     def _report(self) -> Stage:
         run = partial(report.write_report, recipe=self.recipe, teacher=self.teacher.name)
