@@ -161,6 +161,6 @@ def test_newswire_pairs_are_added_under_ids_of_their_own(copied: FinishedRun, wo
 def test_the_report_tells_the_funnel_the_systems_and_the_settings(finished: FinishedRun) -> None:
     page = (finished.folder / "report.html").read_text()
     funnel = read_json(finished.outputs["pairs"] / "funnel.json")
-    for told in (*funnel["losses"], "student", "few-shot prompt", "plain prompt", "first clause", "rouge_l"):
+    for told in (*funnel["losses"], "student", "few-shot prompt", "plain prompt", "first clause", "ROUGE-L"):
         assert told in page, told
     assert "<script" not in page

@@ -160,7 +160,7 @@ class _Distillation:
     def _report(self) -> Stage:
         run = partial(report.write_report, recipe=self.recipe, teacher=self.teacher.name)
         needs = ("thresholds", "pairs", "student", "evaluation")
-        return Stage("report", 1, to_table(self.recipe), needs, run, publishes=(report.FILE,))
+        return Stage("report", 2, to_table(self.recipe), needs, run, publishes=(report.FILE,))
 
     def _synthesis(self, names: tuple[str, ...]) -> Mapping[str, Any]:
         table = to_table(self.recipe.synthesis)

@@ -18,24 +18,21 @@ from potstill.types import TextPair
 
 FILE = "report.html"
 _NUM_EXAMPLES = 8
-_METRICS = (
-    report.Metric(
-        name=evaluation.ALL_CRITICS,
-        unit="%",
-        is_drawn=True,
-        note="outputs that pass every critic of the run.",
+# Figures of the comparison with what the page calls them.
+_METRICS = {
+    evaluation.ALL_CRITICS: report.Metric(
+        name="pass all critics", unit="%", is_drawn=True, note="outputs that pass every critic of the run."
     ),
-    report.Metric(
-        name=evaluation.INDEPENDENT,
-        unit="%",
-        is_drawn=True,
-        note="critics that took no part in choosing pairs.",
+    evaluation.INDEPENDENT: report.Metric(
+        name="pass independent critics", unit="%", is_drawn=True, note="critics that chose no pair."
     ),
-    report.Metric(name="compression", unit="%", note="characters of the output for each of the source."),
-    report.Metric(name="rouge_1", unit="%"),
-    report.Metric(name="rouge_2", unit="%"),
-    report.Metric(name="rouge_l", unit="%"),
-)
+    "compression": report.Metric(
+        name="compression", unit="%", note="characters of the output for each of the source."
+    ),
+    "rouge_1": report.Metric(name="ROUGE-1", unit="%"),
+    "rouge_2": report.Metric(name="ROUGE-2", unit="%"),
+    "rouge_l": report.Metric(name="ROUGE-L", unit="%"),
+}
 # What each step of the funnel is called, by the reasons it rejects for.
 _STEPS = (
     ("whole sentences", ("did not end", "not one whole sentence", "too few words")),
@@ -58,7 +55,7 @@ def write_report(context: StageContext, recipe: Recipe, teacher: str) -> None:
         f"nobody labelled anything.",
         figures=_figures(funnel, scores),
         examples=_examples(context),
-        metrics=tuple(metric for metric in _METRICS if metric.name in scores[evaluation.STUDENT_SYSTEM]),
+        metrics=tuple(_METRICS[figure] for figure in scores[evaluation.STUDENT_SYSTEM]),
         systems=tuple(_system(name, figures) for name, figures in scores.items()),
         funnel=_funnel(funnel),
         rejections=_rejections(funnel),
@@ -100,7 +97,7 @@ def _figures(funnel: Mapping[str, Any], scores: Mapping[str, Any]) -> tuple[repo
 
 def _system(name: str, figures: Mapping[str, Any]) -> report.SystemResult:
     measures = {
-        figure: report.Measure(
+        _METRICS[figure].name: report.Measure(
             value=100 * score["interval"]["mean"],
             low=100 * score["interval"]["low"],
             high=100 * score["interval"]["high"],
