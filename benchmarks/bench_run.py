@@ -15,8 +15,9 @@ from typing import Any
 
 from potstill.devices import describe_machine
 from potstill.files import read_json
-from potstill.runs.execute import LEDGER_NAME
+from potstill.runs.execute import LEDGER_NAME, RECIPE_NAME
 from potstill.runs.ledger import Ledger
+from potstill.runs.recipe import read_recipe
 from potstill.runs.stages import evaluation, pairs, verdicts
 
 SHARES = (evaluation.ALL_CRITICS, evaluation.INDEPENDENT)
@@ -35,7 +36,7 @@ def collect(run: Path) -> dict[str, Any]:
     scores = read_json(folders["evaluation"] / evaluation.FILE)
     return {
         "subject": "run",
-        "run": run.resolve().name,
+        "run": read_recipe(run / RECIPE_NAME).run.name,
         "stages": costs,
         "seconds": sum(cost["seconds"] for cost in costs.values()),
         "peak_bytes": max(cost["peak_bytes"] for cost in costs.values()),

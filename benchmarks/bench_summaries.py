@@ -41,7 +41,7 @@ def main() -> None:
     recipe = read_recipe(arguments.run / "recipe.toml")
     task = load_task(recipe.task.name)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    results: dict[str, Any] = {"subject": "summaries", "run": arguments.run.name, "sets": {}}
+    results: dict[str, Any] = {"subject": "summaries", "run": recipe.run.name, "sets": {}}
     results |= {"machine": describe_machine(), "commit": commit}
     examples = {name: read_examples(arguments.data / f"{name}.jsonl.gz") for name in SETS}
     student = write(arguments.run / "student", examples, task.student_prompt, recipe)
