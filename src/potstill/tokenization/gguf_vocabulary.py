@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers
 
-from potstill.errors import DamagedError, DiskFull, LockedError
+from potstill.errors import DamagedError, DiskFull, LockedError, UsageError
 from potstill.files import write_bytes
 from potstill.locks import locked
 from potstill.tokenization.merges import merges_by_score
@@ -137,7 +137,7 @@ def cached_backend(vocabulary: GgufVocabulary, cache: Path) -> tokenizers.Tokeni
         with locked(cache):
             content = backend.to_str().encode()
             write_bytes(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-    except (LockedError, DiskFull, OSError):
+    except (LockedError, DiskFull, UsageError, OSError):
         # The cache only saves time: another process fills it, or there is no place for it.
         pass
     return backend

@@ -60,7 +60,7 @@ def write_report(context: StageContext, recipe: Recipe, teacher: str) -> None:
         funnel=_funnel(funnel),
         rejections=_rejections(funnel),
         curves=_curves(history),
-        environment=describe_machine(),
+        environment=_environment(),
         settings={**to_table(recipe), "thresholds": thresholds["minimums"]},
         notes=(
             f"Intervals are {recipe.evaluation.level:.0%} percentile bootstrap intervals over "
@@ -69,6 +69,11 @@ def write_report(context: StageContext, recipe: Recipe, teacher: str) -> None:
         ),
     )
     report.write_report(page, context.folder / FILE)
+
+
+def _environment() -> dict[str, object]:
+    """What the run ran on. The number of threads is a setting, and stands there."""
+    return {name: value for name, value in describe_machine().items() if name != "num_threads"}
 
 
 def _figures(funnel: Mapping[str, Any], scores: Mapping[str, Any]) -> tuple[report.Figure, ...]:
