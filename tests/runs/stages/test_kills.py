@@ -196,6 +196,9 @@ def test_a_kill_at_every_point_of_every_stage_changes_no_byte(
         for point in range(undisturbed.points[stage]):
             folder = undisturbed.up_to(stage, tmp_path / f"{stage}-{point}")
             code = faults.distill(folder, (stage, point, signal.SIGKILL)).code
-            assert code == -signal.SIGKILL, (stage, point)
             check_resumed(folder, faults, undisturbed)
             shutil.rmtree(folder)
+            if code == 0 and point:
+                # Where the stages before it stand already, a stage has fewer points than in a whole run.
+                break
+            assert code == -signal.SIGKILL, (stage, point)
