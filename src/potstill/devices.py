@@ -89,6 +89,20 @@ def cpu_features() -> tuple[str, ...]:
     return tuple(name for name in wanted if name in flags)
 
 
+def memory_bytes() -> tuple[int, int]:
+    """Memory this process may use, in all and free: the machine's, or its control group's if that is less."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = total
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limits = [int(text) for text in _lines(Path("/sys/fs/cgroup/memory.max")) if text.isdecimal()]
+    used = [int(text) for text in _lines(Path("/sys/fs/cgroup/memory.current")) if text.isdecimal()]
+    if limits and limits[0] < total:
+        total, free = limits[0], min(free, limits[0] - (used[0] if used else 0))
+    return total, free
+
+
 def release_memory() -> None:
     """Hand freed memory back to the system: after a training glibc keeps gigabytes of small pieces."""
     gc.collect()
@@ -150,3 +164,10 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -102,6 +102,8 @@ def _cpu() -> Check:
 
 
 def _memory() -> Check:
+    from potstill.devices import memory_bytes
+
     total, free = memory_bytes()
     found = f"{free / 2**30:.1f} GiB of {total / 2**30:.1f} GiB free"
     if total < _ENOUGH_MEMORY_BYTES:
@@ -109,20 +111,6 @@ def _memory() -> Check:
             "memory", "note", found, "The embedded model wants 4 GiB; set training.batch_tokens lower."
         )
     return Check("memory", "ok", found)
-
-
-def memory_bytes() -> tuple[int, int]:
-    """Memory this process may use, in all and free: the machine's, or its control group's if that is less."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = total
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limits = [int(text) for text in _lines(Path("/sys/fs/cgroup/memory.max")) if text.isdecimal()]
-    used = [int(text) for text in _lines(Path("/sys/fs/cgroup/memory.current")) if text.isdecimal()]
-    if limits and limits[0] < total:
-        total, free = limits[0], min(free, limits[0] - (used[0] if used else 0))
-    return total, free
 
 
 def _disk(runs_folder: Path) -> Check:
@@ -228,10 +216,3 @@ def _is_installed(package: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
