@@ -4,9 +4,14 @@
 #include "kernels/threads.hpp"
 
 NB_MODULE(_native, m) {
-    m.doc() = "Kernels over CPU arrays. Import torch first: both then share one pool of threads.";
+    m.doc() =
+        "Kernels over CPU arrays, and the index's core. Import torch before a kernel is called: both then "
+        "share one "
+        "pool of threads.";
     m.def("max_threads", &potstill::max_threads,
           "Threads a kernel may use: OpenMP's count, 1 without OpenMP.");
+    potstill::bind_errors(m);
     potstill::bind_attention(m);
     potstill::bind_sampling(m);
+    potstill::bind_suffix_build(m);
 }

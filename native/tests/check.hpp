@@ -31,6 +31,7 @@ inline bool is_close(double a, double b, double tolerance) {
 }
 
 void test_attention();
+void test_crc32c();
 void test_sampling();
 
 }  // namespace potstill

@@ -3,6 +3,7 @@
 
 int main() {
     potstill::test_attention();
+    potstill::test_crc32c();
     potstill::test_sampling();
     std::puts("native tests passed");
 }

@@ -1,0 +1,92 @@
+#include "suffix_array/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "suffix_array/error.hpp"
+
+namespace potstill {
+
+InputFile::InputFile(const std::string& path)
+    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (descriptor_ < 0) throw_errno(path_);
+}
+
+InputFile::~InputFile() { close(descriptor_); }
+
+std::uint64_t InputFile::size() const {
+    struct stat status{};
+    if (fstat(descriptor_, &status) != 0) throw_errno(path_);
+    return static_cast<std::uint64_t>(status.st_size);
+}
+
+std::size_t InputFile::read_up_to(void* out, std::size_t size, std::uint64_t offset) const {
+    auto* next = static_cast<unsigned char*>(out);
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t got = pread(descriptor_, next + done, size - done, static_cast<off_t>(offset + done));
+        if (got == 0) break;
+        if (got > 0) {
+            done += static_cast<std::size_t>(got);
+        } else if (errno != EINTR) {
+            throw_errno(path_);
+        }
+    }
+    return done;
+}
+
+void InputFile::read(void* out, std::size_t size, std::uint64_t offset) const {
+    const std::size_t got = read_up_to(out, size, offset);
+    if (got < size) throw DamagedFile(path_, offset + got, "the file ends here, and should not");
+}
+
+OutputFile::OutputFile(const std::string& path, std::size_t buffer_bytes)
+    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    if (descriptor_ < 0) throw_errno(path_);
+    buffer_.resize(buffer_bytes);
+}
+
+OutputFile::~OutputFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+}
+
+void OutputFile::append(const void* bytes, std::size_t size) {
+    const auto* next = static_cast<const unsigned char*>(bytes);
+    if (size > buffer_.size() - used_) flush();
+    if (size > buffer_.size()) {
+        write_out(next, size);
+        return;
+    }
+    std::memcpy(buffer_.data() + used_, next, size);
+    used_ += size;
+}
+
+void OutputFile::finish() {
+    flush();
+    if (fsync(descriptor_) != 0) throw_errno(path_);
+    const int descriptor = descriptor_;
+    descriptor_ = -1;
+    if (close(descriptor) != 0) throw_errno(path_);
+}
+
+void OutputFile::flush() {
+    write_out(buffer_.data(), used_);
+    used_ = 0;
+}
+
+void OutputFile::write_out(const unsigned char* bytes, std::size_t size) {
+    while (size > 0) {
+        const ssize_t written = write(descriptor_, bytes, size);
+        if (written >= 0) {
+            bytes += written;
+            size -= static_cast<std::size_t>(written);
+        } else if (errno != EINTR) {
+            throw_errno(path_);
+        }
+    }
+}
+
+}  // namespace potstill
