@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from potstill import _native, devices
+from potstill.devices import memory_budget, memory_bytes
 from potstill.errors import ConfigError, DeviceMissing
 
 
@@ -78,3 +79,27 @@ def resident_bytes() -> int:
 def test_a_count_of_threads_that_would_crash_native_code_is_refused(count, threads_restored):
     with pytest.raises(ConfigError, match=r"must be in \[1, 1024\]"):
         devices.use_threads(count)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("4GB", 4 * 10**9),
+        ("500MiB", 500 << 20),
+        ("1.5g", 15 * 10**8),
+        ("64 Mi", 64 << 20),
+        ("20000000", 2 * 10**7),
+    ],
+)
+def test_an_amount_of_memory_is_read_as_it_is_written(asked: str, wanted: int) -> None:
+    assert memory_budget(asked) == wanted
+
+
+@pytest.mark.parametrize("asked", ["", "much", "-4GB", "4XB", "1KB", "4GBit"])
+def test_what_is_no_amount_of_memory_is_told(asked: str) -> None:
+    with pytest.raises(ConfigError, match="memory"):
+        memory_budget(asked)
+
+
+def test_a_build_takes_half_of_the_free_memory_unless_told() -> None:
+    assert 0 < memory_budget() <= memory_bytes()[0]

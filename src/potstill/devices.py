@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import sys
 import time
 from functools import cache
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Far more than help; asked for some ten thousand, the system refuses and native libraries crash.
 MAX_THREADS = 1024
+_LEAST_BUDGET_BYTES = 16 << 20
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])?(i)?B?", re.IGNORECASE)
 _BENCH_WIDTH = 640
 _BENCH_ROWS = 256
 
@@ -101,6 +104,23 @@ def memory_bytes() -> tuple[int, int]:
     if limits and limits[0] < total:
         total, free = limits[0], min(free, limits[0] - (used[0] if used else 0))
     return total, free
+
+
+def memory_budget(asked: str | None = None) -> int:
+    """Bytes of memory a build may hold: `4GB`, `500MiB` or a plain number; half of what is free if not asked.
+
+    K, M, G and T are powers of 1000, Ki, Mi, Gi and Ti of 1024; the B may be left out.
+    """
+    if asked is None:
+        return max(memory_bytes()[1] // 2, _LEAST_BUDGET_BYTES)
+    found = _AMOUNT.fullmatch(asked)
+    if found is None:
+        raise ConfigError(f"{asked!r} is no amount of memory; write it as 4GB or 500MiB.")
+    unit = 1024 if found[3] else 1000
+    amount = int(float(found[1]) * unit ** " KMGT".index((found[2] or " ").upper()))
+    if amount < _LEAST_BUDGET_BYTES:
+        raise ConfigError(f"{asked!r} of memory is too little; a build needs at least 16MiB.")
+    return amount
 
 
 def release_memory() -> None:
