@@ -14,4 +14,5 @@ NB_MODULE(_native, m) {
     potstill::bind_attention(m);
     potstill::bind_sampling(m);
     potstill::bind_suffix_build(m);
+    potstill::bind_suffix_repeats(m);
 }

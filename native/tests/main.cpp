@@ -4,6 +4,7 @@
 int main() {
     potstill::test_attention();
     potstill::test_crc32c();
+    potstill::test_repeats();
     potstill::test_sampling();
     std::puts("native tests passed");
 }
