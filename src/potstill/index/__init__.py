@@ -1,0 +1,1 @@
+"""Any n-gram of any length, counted exactly: suffix arrays over stores of tokenized documents."""
