@@ -15,6 +15,8 @@ namespace {
 using namespace nanobind::literals;
 using Path = std::filesystem::path;
 
+constexpr const char* kChecksumSignature =
+    "def crc32c(content: numpy.typing.NDArray[numpy.uint8]) -> int";
 constexpr const char* kChecksumsSignature =
     "def crc32c_blocks(path: str | os.PathLike[str]) -> numpy.typing.NDArray[numpy.uint32]";
 
@@ -30,6 +32,10 @@ void bind_work(nb::module_& m) {
 
 void bind_suffix_build(nb::module_& m) {
     bind_work(m);
+    m.def(
+        "crc32c",
+        [](const Array<std::uint8_t, 1>& content) { return crc32c(content.data(), content.size()); },
+        nb::sig(kChecksumSignature), "content"_a, "CRC-32C of all bytes of an array.");
     m.def(
         "crc32c_blocks",
         [](const Path& path) {

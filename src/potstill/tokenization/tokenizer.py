@@ -1,16 +1,25 @@
 """Text to token ids and back, over the `tokenizers` library."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tokenizers
 
 from potstill.errors import UsageError
 from potstill.files import write_json, write_text
+from potstill.tokenization.prefixes import without_prefix
 from potstill.tokenization.spelling import spelling_of
+
+
+class TokenSpans(NamedTuple):
+    """A token's first character and the one after its last; tokens of one character share its span."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
 
 
 class Tokenizer:
@@ -68,6 +77,20 @@ class Tokenizer:
             raise
         return [encoding.ids for encoding in encodings]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[TokenSpans]:
+        """The ids of each text and the characters that each was made from; slower than the ids alone."""
+        encodings = self._whole_backend.encode_batch(list(texts), add_special_tokens=False)
+        return [TokenSpans(encoding.ids, encoding.offsets) for encoding in encodings]
+
+    def without_prefix(self) -> "Tokenizer":
+        """The tokenizer of text that goes on from other text: no space is put before it."""
+        state = json.loads(self._backend.to_str())
+        plain = {**state, **{part: without_prefix(state[part]) for part in ("normalizer", "pre_tokenizer")}}
+        if plain == state:
+            return self
+        backend = tokenizers.Tokenizer.from_str(json.dumps(plain))
+        return Tokenizer(backend, bos_id=self.bos_id, eos_ids=self.eos_ids, config=self._config)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
         text = b"".join(map(self.token_bytes, ids)).decode(errors="replace")
@@ -80,10 +103,24 @@ class Tokenizer:
             found = self._bytes_of[token_id] = self._spell(token_id)
         return found
 
+    def piece(self, token_id: int) -> str:
+        """How the vocabulary spells the token; empty for an id it has no piece for."""
+        return self._backend.id_to_token(token_id) or ""
+
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, as transformers' AutoTokenizer loads them."""
         write_text(folder / "tokenizer.json", self._backend.to_str())
         write_json(folder / "tokenizer_config.json", self._saved_config())
+
+    @cached_property
+    def _whole_backend(self) -> tokenizers.Tokenizer:
+        """Without the step that takes spaces at a token's ends out of its span."""
+        state = json.loads(self._backend.to_str())
+        if state["post_processor"] is None:
+            return self._backend
+        backend = tokenizers.Tokenizer.from_str(json.dumps({**state, "post_processor": None}))
+        backend.encode_special_tokens = True
+        return backend
 
     def _spell(self, token_id: int) -> bytes:
         piece = self._backend.id_to_token(token_id)
