@@ -54,6 +54,7 @@ OutputFile::~OutputFile() {
 }
 
 void OutputFile::append(const void* bytes, std::size_t size) {
+    if (size == 0) return;
     const auto* next = static_cast<const unsigned char*>(bytes);
     if (size > buffer_.size() - used_) flush();
     if (size > buffer_.size()) {

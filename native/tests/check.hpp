@@ -34,5 +34,6 @@ void test_attention();
 void test_crc32c();
 void test_repeats();
 void test_sampling();
+void test_suffix_sort();
 
 }  // namespace potstill

@@ -6,5 +6,6 @@ int main() {
     potstill::test_crc32c();
     potstill::test_repeats();
     potstill::test_sampling();
+    potstill::test_suffix_sort();
     std::puts("native tests passed");
 }
