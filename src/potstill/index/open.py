@@ -71,8 +71,8 @@ def open_generation(index: Path, *, degraded: bool = False) -> OpenIndex:
     manifest = read_manifest(index)
     while True:
         problems = dict[str, DamagedError | MissingError]()
-        segments = list(_open_all(index, manifest, problems))
-        vocabulary = None if problems and not degraded else _vocabulary(index, manifest, problems)
+        vocabulary = _vocabulary(index, manifest, problems)
+        segments = list(_open_all(index, manifest, vocabulary, problems))
         newest = read_manifest(index) if problems else manifest
         if newest.generation == manifest.generation:
             break
@@ -83,7 +83,7 @@ def open_generation(index: Path, *, degraded: bool = False) -> OpenIndex:
     return OpenIndex(index, manifest, vocabulary, tuple(segments), tuple(problems))
 
 
-def open_segment(index: Path, entry: SegmentEntry) -> OpenSegment:
+def open_segment(index: Path, entry: SegmentEntry, vocabulary: Vocabulary | None) -> OpenSegment:
     """DamagedError or MissingError where the segment is not the one that the manifest names."""
     folder = index / SEGMENTS / entry.name
     header = checked_header(folder, entry)
@@ -101,7 +101,9 @@ def open_segment(index: Path, entry: SegmentEntry) -> OpenSegment:
             files=header.files,
             checksums=sums,
         )
-    return OpenSegment(entry, folder, header, Store(folder), native)
+    return OpenSegment(
+        entry, folder, header, Store(folder, vocabulary=vocabulary, facts=header.facts), native
+    )
 
 
 def checked_header(folder: Path, entry: SegmentEntry) -> SegmentHeader:
@@ -116,11 +118,14 @@ def checked_header(folder: Path, entry: SegmentEntry) -> SegmentHeader:
 
 
 def _open_all(
-    index: Path, manifest: Manifest, problems: dict[str, DamagedError | MissingError]
+    index: Path,
+    manifest: Manifest,
+    vocabulary: Vocabulary | None,
+    problems: dict[str, DamagedError | MissingError],
 ) -> Iterator[OpenSegment]:
     for entry in manifest.segments:
         try:
-            yield open_segment(index, entry)
+            yield open_segment(index, entry, vocabulary)
         except (DamagedError, MissingError) as error:
             problems[entry.name] = error
         except FileNotFoundError as error:

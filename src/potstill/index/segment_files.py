@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from potstill.corpus.checksums import CHECKSUMS_FILE, Checked, Sums, read_checksums, write_checksums
+from potstill.corpus.checksums import CHECKSUMS_FILE, Sums, read_checksums, write_checksums
+from potstill.corpus.manifest import PADDING_BYTES, StoreFacts
 from potstill.corpus.sealed import read_sealed, write_sealed
 from potstill.corpus.vocabulary import VocabularyFacts
 from potstill.errors import ConfigError, MissingError
@@ -21,7 +22,6 @@ HEADER = "segment.json"
 SUFFIXES, UNIGRAMS = "suffixes.bin", "unigrams.bin"
 BIGRAM_ROWS, BIGRAM_SECONDS, BIGRAM_RANKS = "bigram_rows.bin", "bigram_seconds.bin", "bigram_ranks.bin"
 TABLES = (UNIGRAMS, BIGRAM_ROWS, BIGRAM_SECONDS, BIGRAM_RANKS)
-PADDING_BYTES, DOCUMENT_BYTES = 8, 24
 
 
 @dataclass(frozen=True)
@@ -65,31 +65,33 @@ class SegmentHeader:
         if problem := next(self._problems(), None):
             raise ConfigError(f"{problem}.")
 
+    @cached_property
+    def facts(self) -> StoreFacts:
+        """What the store that a segment is says of itself."""
+        return StoreFacts(
+            self.num_documents,
+            self.num_tokens,
+            self.num_symbols,
+            self.symbol_bytes,
+            self.vocabulary,
+            self.files,
+            self.checksums_crc32c,
+        )
+
     def _problems(self) -> Iterator[str]:
-        if min(self.num_documents, self.num_tokens) < 0:
-            yield "a count is negative"
-        if self.num_symbols != self.num_tokens + self.num_documents or self.num_symbols >= 2**48:
-            yield f"{self.num_symbols} symbols are not the tokens and a document end each"
-        if not 1 <= self.symbol_bytes <= 4 or self.position_bits != position_bits(self.num_symbols):
-            yield "symbols or positions have a wrong width"
+        assert self.facts
+        if self.position_bits != position_bits(self.num_symbols):
+            yield "positions have a wrong width"
         if self.has_tables != (self.num_bigrams is not None) or (self.num_bigrams or 0) < 0:
             yield "num_bigrams and has_tables contradict each other"
         if sum(run.count for run in self.deletes) not in (0, self.num_documents):
             yield "the deleted documents are not those of the segment"
-        for name, size in self.expected_bytes.items():
+        for name, size in self._expected_bytes().items():
             if self.files.get(name) != size:
                 yield f"{name} must have {size} bytes, not {self.files.get(name)}"
-        if any("/" in name or name.startswith(".") or size < 0 for name, size in self.files.items()):
-            yield "a file has no proper name"
 
-    @cached_property
-    def expected_bytes(self) -> dict[str, int]:
-        """Sizes that follow from the counts; those of offsets.bin and sources.jsonl do not."""
-        sizes = {
-            "documents.bin": (self.num_documents + 1) * DOCUMENT_BYTES,
-            SUFFIXES: (self.num_tokens * self.position_bits + 7) // 8 + PADDING_BYTES,
-            "tokens.bin": self.num_symbols * self.symbol_bytes + PADDING_BYTES,
-        }
+    def _expected_bytes(self) -> dict[str, int]:
+        sizes = {SUFFIXES: (self.num_tokens * self.position_bits + 7) // 8 + PADDING_BYTES}
         if self.num_bigrams is not None:
             rank_bytes = 4 if self.num_tokens < 2**32 else 8
             sizes[UNIGRAMS] = sizes[BIGRAM_ROWS] = (self.vocabulary.vocab_size + 1) * 8
@@ -136,4 +138,4 @@ def check_files(folder: Path, header: SegmentHeader) -> dict[str, Sums]:
     MissingError or DamagedError, naming the file and the byte, where a file is not of its size or where the
     sums are not those that were written.
     """
-    return read_checksums(folder, Checked(header.files, header.checksums_crc32c))
+    return read_checksums(folder, header.facts.checked)
