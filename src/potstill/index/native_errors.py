@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from potstill import _native
-from potstill.errors import DamagedError
+from potstill.errors import DamagedError, UsageError
 
 
 @contextmanager
@@ -17,3 +17,13 @@ def damage_told() -> Iterator[None]:
             f"{error}. See what else is damaged with `potstill index verify`, then restore the index from a "
             f"copy or build it again."
         ) from None
+
+
+@contextmanager
+def query_told() -> Iterator[None]:
+    """As `damage_told`; what the core finds wrong with a caller's ids, ranks or positions is a UsageError."""
+    try:
+        with damage_told():
+            yield
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"{str(error).rstrip('.')}.") from None

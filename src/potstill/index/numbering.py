@@ -45,6 +45,11 @@ class Numbering:
         """Every document number there is, those of deleted documents included."""
         return range(self._firsts[-1])
 
+    @property
+    def positive(self) -> list[int]:
+        """The segments whose documents have numbers."""
+        return [segment for segment, sign in enumerate(self._signs) if sign > 0]
+
     def is_positive(self, segment: int) -> bool:
         return self._signs[segment] > 0
 

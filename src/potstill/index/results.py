@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from potstill.corpus.store import Provenance
+
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -109,6 +111,39 @@ class InfgramContinuations(Continuations):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ContinuationsBatch:
+    """What follows each of B contexts: row b is found[row_starts[b]:row_starts[b + 1]].
+
+    found       [M] int64, ascending in a row: token ids, and vocab_size for a document's end
+    counts      [M] int64, positive
+    row_starts  [B + 1] int64
+    vocab_size  ids of tokens are below it
+    """
+
+    found: Int64s
+    counts: Int64s
+    row_starts: Int64s
+    vocab_size: int
+
+    def __len__(self) -> int:
+        return len(self.row_starts) - 1
+
+    def row(self, context_number: int) -> tuple[Int64s, Int64s]:
+        """(found, counts) of one context."""
+        first, stop = self.row_starts[context_number : context_number + 2]
+        return self.found[first:stop], self.counts[first:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class RankRange:
+    """Suffixes from rank `first` up to `stop` in the order of segment number `segment`."""
+
+    segment: int
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """The ∞-gram of every token of a text given all before it, or of every query's last token.
 
@@ -145,30 +180,13 @@ class Occurrence(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where text came from.
-
-    path        the file
-    record      number of the record in it, from 0; 0 for a whole file
-    byte_start  bytes of the file, or of the record's UTF-8 text, before it
-    byte_stop   where it ends; both widened to whole source characters where `is_exact` is False
-    """
-
-    path: str
-    record: int
-    byte_start: int
-    byte_stop: int
-    is_exact: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Document:
     """A document; `tokens` are its ids [N]. A deleted one still answers until the index is merged."""
 
     number: int
     tokens: tuple[int, ...]
     text: str
-    source: Source
+    source: Provenance
     is_deleted: bool = False
 
 
@@ -190,7 +208,7 @@ class Passage:
     after: str
     tokens: tuple[int, ...]
     match_at: int
-    source: Source
+    source: Provenance
     is_deleted: bool = False
 
 

@@ -1,0 +1,296 @@
+"""An open index: how often an n-gram occurs, what follows it, where it stands. Exact unless a budget is set.
+
+A query is a text or bytes, which are cut as the corpus was, or token ids. It never reaches over the end of a
+document. Everything may be called from several threads at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill import _native
+from potstill.errors import UsageError
+from potstill.index.cnf import CnfSearch, checked_clauses
+from potstill.index.cnf_text import parse_cnf
+from potstill.index.documents import Documents
+from potstill.index.native_errors import query_told
+from potstill.index.numbering import DocumentPlace, Numbering
+from potstill.index.occurrences import Occurrences
+from potstill.index.open import OpenIndex, open_generation
+from potstill.index.query import Query, Ragged, ids_of, ragged, uint32_ids
+from potstill.index.results import (
+    Continuations,
+    ContinuationsBatch,
+    Document,
+    InfgramContinuations,
+    InfgramProbability,
+    Int32s,
+    Int64s,
+    Occurrence,
+    Passage,
+    Probability,
+    RankRange,
+    Scores,
+    SearchCount,
+    Spans,
+)
+
+Ids = Sequence[int] | NDArray[np.integer]
+
+
+class Index:
+    """One generation of an index: what a writer does meanwhile changes no answer.
+
+    path            the folder
+    manifest        the generation's segments, vocabulary and interpolation
+    vocabulary      how text is cut
+    num_tokens      of live documents
+    num_documents   live ones; `document_numbers` has those of deleted ones too
+    left_out        segments that could not be opened; empty unless opened with `degraded`
+    reader          the native core
+    """
+
+    def __init__(self, opened: OpenIndex) -> None:
+        self.path, self.manifest, self.left_out = opened.path, opened.manifest, opened.left_out
+        self.generation, self.vocabulary = opened.manifest.generation, opened.vocabulary
+        self.vocab_size = opened.manifest.vocabulary.vocab_size
+        entries = [segment.entry for segment in opened.segments]
+        self.num_tokens = sum(entry.sign * entry.num_tokens for entry in entries)
+        self.num_documents = sum(entry.sign * entry.num_documents for entry in entries)
+        deleted = (DocumentPlace(*place) for place in opened.deleted())
+        self._numbering = Numbering(opened.signs, [entry.num_documents for entry in entries], deleted)
+        self.reader = _native.Reader([segment.native for segment in opened.segments], opened.signs)
+        self._documents = Documents(
+            self.reader, self._numbering, [segment.store for segment in opened.segments], opened.vocabulary
+        )
+        # Looked up once: a count takes about as long as two attributes of an object do.
+        self._count = self.reader.count
+
+    @classmethod
+    def open(cls, path: Path | str, *, degraded: bool = False) -> Self:
+        """The newest generation of the index at `path`.
+
+        MissingError where there is none, DamagedError where it was altered or is newer than this version
+        reads. With `degraded` segments that cannot be opened are left out, and `left_out` names them.
+        """
+        return cls(open_generation(Path(path), degraded=degraded))
+
+    @property
+    def document_numbers(self) -> range:
+        """Every document's number, deleted ones included; `index merge` numbers them anew."""
+        return self._numbering.numbers
+
+    def ids_of(self, query: Query) -> list[int]:
+        """The token ids of a query: text is cut without special tokens and without a space put before it."""
+        return ids_of(query, self.vocabulary)
+
+    def ragged(self, queries: Sequence[Query]) -> Ragged:
+        """Several queries in the form that the batches take."""
+        return ragged(queries, self.vocabulary, self.vocab_size)
+
+    def count(self, query: Query) -> int:
+        """Occurrences of the n-gram; of an empty one, all tokens."""
+        try:
+            return self._count(query if type(query) is list else self.ids_of(query))
+        except (TypeError, ValueError, _native.DamagedFileError):
+            # Once more and slowly, to tell what is wrong with the query or the index.
+            with query_told():
+                return self._count(self.ids_of(query))
+
+    def count_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> Int64s:
+        """[B] occurrences of the n-grams ids[starts[b]:starts[b + 1]]; ids [M], starts [B + 1].
+
+        Arrays of uint32 and int64 are taken as they are.
+        """
+        with query_told():
+            return self.reader.count_batch(*self._batch(ids, starts), threads)
+
+    def prob(self, context: Query, continuation: Query | int) -> Probability:
+        """How likely `continuation`, a token or several, is right after `context`."""
+        before = self.ids_of(context)
+        after = [continuation] if isinstance(continuation, int) else self.ids_of(continuation)
+        return Probability(
+            query=tuple(after),
+            context=tuple(before),
+            context_count=self.count(before),
+            count=self.count(before + after),
+        )
+
+    def next(self, context: Query, *, budget: int = 0) -> Continuations:
+        """What follows `context`.
+
+        `budget` is the most places to look at; 0: no limit, and the answer is exact. Where a budget ended the
+        search, `unresolved` bounds the error and `is_exact` is False.
+        """
+        ids = self.ids_of(context)
+        with query_told():
+            found, counts, unresolved = self.reader.next(ids, budget)
+        return Continuations(**self._continuations(ids, found, counts, unresolved))
+
+    def next_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> ContinuationsBatch:
+        """What follows each of the contexts ids[starts[b]:starts[b + 1]]."""
+        batch = self._batch(ids, starts)
+        with query_told():
+            found, counts, row_starts = self.reader.next_batch(*batch, threads)
+        return ContinuationsBatch(found, counts, row_starts, self.vocab_size)
+
+    def infgram_prob(self, context: Query, token: Query | int) -> InfgramProbability:
+        """How likely a token is after the longest suffix of `context` that occurs."""
+        before = self.ids_of(context)
+        after = [token] if isinstance(token, int) else self.ids_of(token)
+        if len(after) != 1:
+            shown = [self.vocabulary.token_text(token_id) for token_id in after]
+            raise UsageError(f"{token!r} is {len(after)} tokens {shown}; the ∞-gram is of one token.")
+        last = self.infgram_batch(before + after, [0, len(before) + 1])
+        return InfgramProbability(
+            query=tuple(after),
+            context=tuple(before),
+            context_count=int(last.context_count[0]),
+            count=int(last.count[0]),
+            suffix_len=int(last.suffix_len[0]),
+            is_sparse=bool(last.is_sparse[0]),
+        )
+
+    def infgram_next(self, context: Query, *, budget: int = 0) -> InfgramContinuations:
+        """What follows the longest suffix of `context` that occurs; `budget` as for `next`."""
+        ids = self.ids_of(context)
+        # The length does not depend on the token that follows; any will do.
+        last = self.infgram_batch([*ids, 0], [0, len(ids) + 1])
+        suffix_len = int(last.suffix_len[0])
+        suffix = ids[len(ids) - suffix_len :]
+        with query_told():
+            found, counts, unresolved = self.reader.next(suffix, budget)
+        return InfgramContinuations(
+            **self._continuations(suffix, found, counts, unresolved),
+            context=tuple(ids),
+            suffix_len=suffix_len,
+            is_sparse=bool(last.is_sparse[0]),
+        )
+
+    def infgram_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> Scores:
+        """The ∞-gram of the last token of each query after the tokens before it; no query may be empty."""
+        with query_told():
+            return Scores(*self.reader.infgram_batch(*self._batch(ids, starts), threads))
+
+    def score(self, text: Query, *, threads: int = 1) -> Scores:
+        """The ∞-gram of every token of `text` given all before it."""
+        with query_told():
+            return Scores(*self.reader.score(self._array(text), threads=threads))
+
+    def longest_matches(self, text: Query, *, threads: int = 1) -> Int32s:
+        """[T] tokens of the longest n-gram that starts at each token of `text` and occurs."""
+        with query_told():
+            return self.reader.longest_matches(self._array(text), threads)
+
+    def spans(self, text: Query, min_length: int = 1) -> Spans:
+        """Pieces of `text` of at least `min_length` tokens that occur and lie in no longer one that does."""
+        with query_told():
+            return Spans(*self.reader.spans(self._array(text), min_length))
+
+    def state(self) -> "_native.State":
+        """An empty context that grows token by token and knows its longest suffix that occurs."""
+        return self.reader.state()
+
+    def find(self, query: Query, limit: int | None = None) -> Occurrences:
+        """Where the n-gram stands: counted at once, enumerated as it is asked for."""
+        ids = self.ids_of(query)
+        return Occurrences(self.reader, self._numbering, ids, count=self.count(ids), limit=limit)
+
+    def search(
+        self,
+        clauses: str | Sequence[Sequence[Query]],
+        *,
+        window_tokens: int = 100,
+        limit: int | None = 10,
+        budget: int | None = None,
+    ) -> SearchCount:
+        """Occurrences of the rarest clause with every other clause near them, as told in `index.cnf`.
+
+        clauses        lists of n-grams, any of which will do, or `natural AND (deep learning OR networks)`
+        window_tokens  most tokens between the starts of an anchor and of what is near it
+        limit          how many occurrences to list; the count is of all
+        budget         most occurrences to look at in a clause; None: all, and the answer is exact
+        """
+        queries: Sequence[Sequence[Query]] = parse_cnf(clauses) if isinstance(clauses, str) else clauses
+        ids = checked_clauses([[self.ids_of(query) for query in clause] for clause in queries])
+        with query_told():
+            return CnfSearch(self.reader, self._numbering, ids, window_tokens, budget).run(limit)
+
+    def ranges(self, query: Query) -> list[RankRange]:
+        """The n-gram's places in the sorted suffixes of each segment that holds it."""
+        ids = self.ids_of(query)
+        with query_told():
+            found = self.reader.ranges(ids)
+        return [RankRange(*each) for each in found if self._numbering.is_positive(each[0])]
+
+    def at_rank(self, segment: int, rank: int) -> Occurrence:
+        """The place of a suffix by its rank in a segment's order."""
+        with query_told():
+            return self.at_position(segment, int(self.reader.positions(segment, rank, rank + 1)[0]))
+
+    def at_position(self, segment: int, position: int) -> Occurrence:
+        """The document and offset of a symbol of a segment."""
+        with query_told():
+            documents, offsets = self.reader.documents(segment, np.array([position], np.uint64))
+        number = self._numbering.number_of(DocumentPlace(segment, int(documents[0])))
+        return Occurrence(number, int(offsets[0]))
+
+    def document(self, number: int) -> Document:
+        """A whole document: ids, text and source. UsageError for a number that does not exist."""
+        return self._documents.document(number)
+
+    def occurrence(
+        self, document: int, token_offset: int, num_tokens: int, *, context_tokens: int = 20
+    ) -> Passage:
+        """A piece of a document with the text around it and where it came from."""
+        return self._documents.passage(Occurrence(document, token_offset), num_tokens, context_tokens)
+
+    def close(self) -> None:
+        """Let go of the files. What another thread is asking is answered; what is asked after is refused."""
+        closed: Any = _Closed(self.path)
+        self.reader = self._documents = self._numbering = closed
+        self._count = closed.refuse
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _array(self, query: Query) -> NDArray[np.uint32]:
+        return uint32_ids(query if isinstance(query, np.ndarray) else self.ids_of(query), self.vocab_size)
+
+    def _batch(self, ids: Ids, starts: Ids) -> tuple[NDArray[np.uint32], Int64s]:
+        return uint32_ids(ids, self.vocab_size), np.ascontiguousarray(starts, np.int64)
+
+    def _continuations(
+        self, query: list[int], found: Int64s, counts: Int64s, unresolved: int
+    ) -> dict[str, Any]:
+        is_token = found < self.vocab_size
+        return {
+            "query": tuple(query),
+            "ids": found[is_token],
+            "counts": counts[is_token],
+            "num_end": int(counts[~is_token].sum()),
+            "total": int(counts.sum()) + unresolved,
+            "unresolved": unresolved,
+        }
+
+
+class _Closed:
+    """Stands where the parts of an open index stood."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UsageError(f"The index {self._path} is closed. Open it again to ask it something.")
+
+    def refuse(self, *_: object) -> NoReturn:
+        self.__getattr__("count")
