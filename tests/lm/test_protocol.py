@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from lm.naive_index import NaiveIndex
 from potstill.lm.context import Context
+from potstill.lm.infinigram import InfinigramModel
+from potstill.lm.interpolated import InterpolatedDecoder, InterpolatedModel
+from potstill.lm.interpolation import Interpolation
 from potstill.lm.protocol import StepRow
 from potstill.lm.stateless import Stateless
 from potstill.lm.table import TableModel
@@ -16,12 +20,29 @@ def table():
     return TableModel({(): [1, 2, 3], (1,): [0, 0, 1], (1, 2): [5, 1, 1]})
 
 
-EVERY_LM = ["table", "gemma", "llama"]
+def infinigram(vocab_size):
+    """Of documents that hold pieces of the contexts asked about, and an end after one of them."""
+    asked = [context.token_ids for context in contexts(vocab_size)]
+    documents = [asked[0], asked[3][2:9] + asked[0], asked[-1][5:], asked[2], (0, 1)]
+    return InfinigramModel(NaiveIndex(documents, vocab_size))
+
+
+WEIGHTS = Interpolation(sparse=0.6, nonsparse=0.2)
+EVERY_LM = {
+    "table": lambda request: table(),
+    "gemma": lambda request: request.getfixturevalue("gemma"),
+    "llama": lambda request: request.getfixturevalue("llama"),
+    "infinigram": lambda request: infinigram(61),
+    "interpolated table": lambda request: InterpolatedModel(infinigram(3), table(), WEIGHTS),
+    "interpolated gemma": lambda request: InterpolatedDecoder(
+        infinigram(61), request.getfixturevalue("gemma"), WEIGHTS
+    ),
+}
 
 
 @pytest.fixture(params=EVERY_LM)
 def lm(request):
-    return table() if request.param == "table" else request.getfixturevalue(request.param)
+    return EVERY_LM[request.param](request)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.metrics.bootstrap import mean_interval, paired_difference
+from potstill.metrics.bootstrap import mean_interval, paired_difference, statistic_interval
 
 FLOATS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
 
@@ -55,3 +55,16 @@ def test_p_under_no_difference_is_about_uniform():
 def test_more_values_than_fit_at_once_are_drawn_in_parts():
     interval = mean_interval(np.arange(3_000_000, dtype=np.float64), 1, samples=3)
     assert interval.low < 1_499_999.5 < interval.high or interval.high - interval.low < 3000
+
+
+def test_a_statistic_of_sums_agrees_with_the_mean_where_it_is_one():
+    values = np.random.default_rng(2).normal(3, 1, size=300)
+    rows = np.stack([values, np.ones(300)], axis=1)
+    ratio = statistic_interval(rows, lambda sums: sums[:, 0] / sums[:, 1], seed=5)
+    mean = mean_interval(values, seed=5)
+    assert (ratio.mean, ratio.low, ratio.high) == pytest.approx((mean.mean, mean.low, mean.high))
+
+
+def test_a_ratio_of_sums_weighs_records_by_their_size():
+    rows = np.array([[10.0, 1.0], [10.0, 99.0]])
+    assert statistic_interval(rows, lambda sums: sums[:, 0] / sums[:, 1], seed=1).mean == 0.2

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,29 +42,44 @@ def score_targets(
     than the model's context, or one whose first token nothing stands before; DamagedError for a model whose
     logits are no numbers.
     """
+    scores = score_target_tokens(model, requests, batch_tokens=batch_tokens, task=task)
+    return [math.fsum(logprobs) for logprobs in scores]
+
+
+def score_target_tokens(
+    model: NeuralDecoder,
+    requests: Sequence[tuple[Sequence[int], Sequence[int]]],
+    *,
+    batch_tokens: int = 2048,
+    task: Task | None = None,
+) -> list[np.ndarray]:
+    """log p of each target token given its prompt and the target before it: [tokens of the target] float64.
+
+    In the order of `requests`, with the errors of `score_targets`.
+    """
     asked: dict[ScoringRequest, list[int]] = {}
     for index, (prompt_ids, target_ids) in enumerate(requests):
         asked.setdefault(ScoringRequest(tuple(prompt_ids), tuple(target_ids)), []).append(index)
     rows = sorted(_row_of(model, request) for request in asked if request.target_ids)
     if task is not None:
         task.advance(sum(not target_ids for _, target_ids in requests))
+    scores = [np.empty(0)] * len(requests)
     if not rows:
-        return [0.0] * len(requests)
+        return scores
 
     longest = max(len(row.position_ids) for row in rows)
     num_blocks = -(-max(2 * batch_tokens, longest) // model.block_size)
     cache = make_cache(model.decoder, num_blocks, model.block_size)
     buffer = make_buffer(model.decoder)
-    scores = [0.0] * len(requests)
     for batch in _batches(rows, batch_tokens, cache):
-        for placed, score in zip(batch, _score_batch(model.decoder, cache, buffer, batch), strict=True):
-            if math.isnan(score):
+        for placed, logprobs in zip(batch, _score_batch(model.decoder, cache, buffer, batch), strict=True):
+            if np.isnan(logprobs).any():
                 raise DamagedError(
                     "The model gives scores that are no numbers, so its weights are damaged. "
                     "Fetch it again, or train it again into a new folder."
                 )
             for index in asked[placed.row.request]:
-                scores[index] = score
+                scores[index] = logprobs
         if task is not None:
             task.advance(sum(len(asked[placed.row.request]) for placed in batch))
     return scores
@@ -140,7 +156,7 @@ def _num_agreeing(first: Sequence[int], second: Sequence[int]) -> int:
 @torch.inference_mode()
 def _score_batch(
     decoder: Decoder, cache: PagedKVCache, buffer: Tensor, batch: Sequence[_Placed]
-) -> list[float]:
+) -> list[np.ndarray]:
     num_new = [placed.num_new for placed in batch]
     attention = PagedAttention(
         cache, [placed.block_table for placed in batch], [placed.num_cached for placed in batch], num_new
@@ -150,15 +166,13 @@ def _score_batch(
     hidden = decoder(torch.tensor(list(chain.from_iterable(new_ids)), device=device), attention)  # [N, E]
 
     targets = [placed.row.request.target_ids for placed in batch]
-    lengths = torch.tensor([len(target) for target in targets])
+    lengths = [len(target) for target in targets]
     # A target's logits are those of its row's last positions.
     ends = torch.tensor(num_new).cumsum(0)
     wanted = torch.cat([torch.arange(end - size, end) for end, size in zip(ends, lengths, strict=True)])
     labels = torch.tensor(list(chain.from_iterable(targets)), device=device)
-    logprobs = label_logprobs(decoder, hidden[wanted.to(device)], labels, buffer).cpu()  # [M]
-    owners = torch.repeat_interleave(torch.arange(len(batch)), lengths)
-    sums = torch.zeros(len(batch), dtype=torch.float64).index_add_(0, owners, logprobs.double())
-    return [float(score) for score in sums]
+    logprobs = label_logprobs(decoder, hidden[wanted.to(device)], labels, buffer)  # [M]
+    return np.split(logprobs.double().cpu().numpy(), np.cumsum(lengths)[:-1])
 
 
 def label_logprobs(decoder: Decoder, hidden: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:
