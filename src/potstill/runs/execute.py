@@ -52,7 +52,7 @@ def execute(
     output of the stage called `redo` is thrown away first. Raises LockedError when another process works on
     the folder, and DamagedError naming the file where the output of a complete stage was changed.
     """
-    with locked(run_folder), _sigterm_raises(), Ledger.open(run_folder / LEDGER_NAME) as ledger:
+    with locked(run_folder), sigterm_raises(), Ledger.open(run_folder / LEDGER_NAME) as ledger:
         # First of all: where a file is missing, the recipe of what was made so far must stay.
         known = fingerprints(stages, seed)
         if recipe:
@@ -173,7 +173,7 @@ def _second_errors_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def sigterm_raises() -> Iterator[None]:
     """SIGTERM unwinds the stack as Ctrl-C does, so that files are closed and locks dropped."""
     if threading.current_thread() is not threading.main_thread():
         yield
