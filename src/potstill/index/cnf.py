@@ -10,6 +10,7 @@ enumeration of a clause early, and then the answer is a lower and an upper bound
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from potstill.errors import UsageError
 from potstill.index.numbering import Numbering
-from potstill.index.results import Bools, Int64s, Occurrence, SearchCount
+from potstill.index.results import Bools, Hit, Int64s, SearchCount
 
 if TYPE_CHECKING:
     from potstill._native import Reader
@@ -45,6 +46,10 @@ class _Places(NamedTuple):
 
 
 class _Hits(NamedTuple):
+    """Anchors of a segment that have all clauses near them; `unsure`: how many more may have."""
+
+    segment: int
+    positions: Int64s
     documents: Int64s
     offsets: Int64s
     unsure: int
@@ -66,17 +71,27 @@ class CnfSearch:
     def run(self, limit: int | None) -> SearchCount:
         anchor = self._anchor()
         hits = list(self._hits(anchor))
-        documents = np.concatenate([np.zeros(0, np.int64), *(hit.documents for hit in hits)])
-        offsets = np.concatenate([np.zeros(0, np.int64), *(hit.offsets for hit in hits)])
-        shown = zip(documents[:limit].tolist(), offsets[:limit].tolist(), strict=True)
+        documents = [hit.documents for hit in hits]
+        count = sum(map(len, documents))
         return SearchCount(
             clauses=self.clauses,
             anchor=anchor,
-            count=len(documents),
-            most=len(documents) + sum(hit.unsure for hit in hits),
-            num_documents=len(np.unique(documents)),
-            occurrences=tuple(Occurrence(document, offset) for document, offset in shown),
+            count=count,
+            most=count + sum(hit.unsure for hit in hits),
+            num_documents=sum(len(np.unique(each)) for each in documents),
+            occurrences=tuple(islice(self._told(hits, self.clauses[anchor]), limit)),
         )
+
+    def _told(self, hits: Sequence[_Hits], clause: Clause) -> Iterator[Hit]:
+        for hit in hits:
+            columns = (hit.positions, hit.documents, hit.offsets)
+            for position, document, offset in zip(*(column.tolist() for column in columns), strict=True):
+                _, stop = self.reader.document_bounds(hit.segment, self.numbering.place_of(document).document)
+                stop = min(stop, position + max(map(len, clause)))
+                text = (self.reader.symbols(hit.segment, position, stop) - np.uint32(1)).tolist()
+                # None of the n-grams begins another, so exactly one stands here.
+                length = next(len(ngram) for ngram in clause if text[: len(ngram)] == list(ngram))
+                yield Hit(document, offset, length)
 
     def _anchor(self) -> int:
         totals = [sum(map(self.reader.count, map(list, clause))) for clause in self.clauses]
@@ -94,9 +109,8 @@ class CnfSearch:
                     sure &= near
                     possible &= near | (not is_whole)
             unsure = int(np.count_nonzero(possible)) - int(np.count_nonzero(sure)) + anchors.missing
-            yield _Hits(
-                self.numbering.numbers_of(segment, places.documents[sure]), places.offsets[sure], unsure
-            )
+            numbers = self.numbering.numbers_of(segment, places.documents[sure])
+            yield _Hits(segment, places.positions[sure], numbers, places.offsets[sure], unsure)
 
     def _ranges(self, segment: int, clause: int) -> list[tuple[int, int]]:
         return [

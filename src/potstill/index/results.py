@@ -212,6 +212,14 @@ class Passage:
     is_deleted: bool = False
 
 
+class Hit(NamedTuple):
+    """An occurrence of one of several n-grams, with the tokens it has."""
+
+    document: int
+    token_offset: int
+    num_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class SearchCount:
     """How many occurrences of the rarest clause have every other clause near them.
@@ -229,7 +237,7 @@ class SearchCount:
     count: int
     most: int
     num_documents: int
-    occurrences: tuple[Occurrence, ...]
+    occurrences: tuple[Hit, ...]
 
     @property
     def is_exact(self) -> bool:

@@ -1,0 +1,16 @@
+"""`potstill index`: count any n-gram of a corpus, see what follows it and where it stands."""
+
+import typer
+
+from potstill.cli import index_read
+
+app = typer.Typer(
+    help="Index texts, and ask how often anything occurs and what follows.", no_args_is_help=True
+)
+
+app.command()(index_read.count)
+app.command()(index_read.find)
+app.command()(index_read.prob)
+app.command("next")(index_read.next_)
+app.command()(index_read.infgram)
+app.command()(index_read.search)
