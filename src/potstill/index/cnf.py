@@ -27,6 +27,7 @@ Ngram = tuple[int, ...]
 Clause = tuple[Ngram, ...]
 # Reading the text around an anchor takes about as long as fetching and sorting so many positions.
 _POSITIONS_A_READ = 64
+_SYMBOLS_A_POSITION = 64
 _SYMBOL_BYTES = 4
 
 
@@ -147,8 +148,7 @@ class CnfSearch:
     ) -> tuple[Bools, bool]:
         """Which anchors have the clause near them, and whether every occurrence of it was looked at."""
         count = sum(stop - first for first, stop in self._ranges(segment, clause))
-        width = 1 + self.window_tokens // _POSITIONS_A_READ
-        if count > _POSITIONS_A_READ * width * len(anchors.positions):
+        if reading_is_quicker(count, len(anchors.positions), self.window_tokens):
             return self._near_by_reading(segment, anchors, self.clauses[clause]), True
         found = self._positions(segment, clause, left)
         return self._near_by_joining(segment, anchors, found.positions), found.missing == 0
@@ -180,6 +180,11 @@ class CnfSearch:
             text = self.reader.symbols(segment, first, min(stop, last + longest)).astype("<u4").tobytes()
             near.append(any(_stands_in(text, pattern, last - first) for pattern in patterns))
         return np.array(near, bool)
+
+
+def reading_is_quicker(num_positions: int, num_anchors: int, window_tokens: int) -> bool:
+    """Whether to read around so many anchors rather than to fetch and sort so many positions."""
+    return num_positions > num_anchors * (_POSITIONS_A_READ + window_tokens // _SYMBOLS_A_POSITION)
 
 
 def _stands_in(text: bytes, pattern: bytes, last: int) -> bool:
