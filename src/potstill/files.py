@@ -57,7 +57,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             for file in sorted(partial.rglob("*")):
-                sync_folder(file) if file.is_dir() else _sync_file(file)
+                sync_folder(file) if file.is_dir() else sync_file(file)
             sync_folder(partial)
             if path.exists():
                 os.replace(path, old)
@@ -109,7 +109,8 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make what was written to `path` durable."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 

@@ -85,7 +85,7 @@ class ByteOffsets:
         return Span(start, max(start, int(tail.stops[-1])), not self._lists_any(first, stop))
 
     def layout(self, first: int, stop: int) -> TokenLayout:
-        """Of the symbols from the last multiple of 64 up to `first` until `stop`; needs a tokenizer's store."""
+        """Of the symbols from the last multiple of 64 up to `first` until `stop`; not for raw bytes."""
         first -= first % BLOCK_SYMBOLS
         symbols = self._symbols(first, stop)
         kinds = self._kinds(first, stop)
@@ -108,7 +108,7 @@ class ByteOffsets:
         blocks, self._num_runs, self._span_bytes = map(int, file.read(0, HEADER_BYTES).view("<u8"))
         num_starts = self._num_blocks * (2 if self._span_bytes else 1)
         expected = HEADER_BYTES + 8 * (num_starts + self._num_runs) + self._span_bytes
-        if blocks != self._num_blocks or file.size != expected or bool(self._num_runs) != bool(blocks):
+        if blocks != self._num_blocks or file.size != expected:
             raise self._wrong("its header does not fit the store")
 
     def _begins_document(self, symbol: int) -> bool:
@@ -134,9 +134,13 @@ class ByteOffsets:
         assert self._file is not None
         byte = HEADER_BYTES + 8 * self._num_blocks
         words = self._file.read(byte, byte + 8 * self._num_runs).view("<u8")
+        if not len(words):
+            return np.zeros(1, np.int64), np.zeros(1, np.uint8)
         firsts, kinds = (words >> 2).astype(np.int64), (words & 3).astype(np.uint8)
-        if len(words) and (firsts[0] != 0 or (np.diff(firsts) <= 0).any() or kinds.max() > LISTED):
+        if (np.diff(firsts) <= 0).any() or kinds.max() > LISTED:
             raise self._wrong("its runs are out of order")
+        # What stands before the first run are ends of documents without tokens.
+        firsts[0] = 0
         return firsts, kinds
 
     def _kinds(self, first: int, stop: int) -> Kinds:

@@ -70,7 +70,7 @@ def _read_file(path: Path, field: str | None) -> Iterator[Document]:
             yield from _parts(read_lines(file, path), path)
         return
     for record in read_numbered(path):
-        text = _text_of(record, path, field)
+        text = text_of(record, path, field)
         if text is not None:
             yield Document(text, path, record.position, record.line)
 
@@ -95,7 +95,7 @@ def _part(lines: list[Line], path: Path, part: int, char_start: int) -> Document
     return Document(text, path, part, lines[0].number, char_start, lines[0].byte_start)
 
 
-def _text_of(record: Record, path: Path, field: str | None) -> str | None:
+def text_of(record: Record, path: Path, field: str | None) -> str | None:
     """The record's text, or None where it is null."""
     wanted = (field,) if field else DEFAULT_FIELDS
     name = next((name for name in wanted if name in record.values), None)

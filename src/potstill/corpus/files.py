@@ -27,12 +27,13 @@ def find_files(paths: Sequence[Path]) -> CorpusFiles:
     files: list[Path] = []
     left_out: list[Path] = []
     for path in paths:
-        for found in _expand(path):
+        for found in expand(path):
             _add(found, files, left_out)
     return CorpusFiles(_each_once(files), _each_once(left_out))
 
 
-def _expand(path: Path) -> list[Path]:
+def expand(path: Path) -> list[Path]:
+    """The path itself, or what matches it as a pattern, sorted; MissingError where that is nothing."""
     if path.exists():
         return [path]
     if not glob.has_magic(str(path)):

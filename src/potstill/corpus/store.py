@@ -8,7 +8,7 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from potstill.corpus.manifest import (
 from potstill.corpus.symbols import read_symbols
 from potstill.corpus.vocabulary import Ids, Vocabulary, load_vocabulary
 from potstill.errors import DamagedError, UsageError
+from potstill.records.formats import Compression, Kind
 
 _MAX_SOURCE_BYTES = 1 << 20
 
@@ -55,11 +56,11 @@ class DocumentRow(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file of the corpus: how it was read (text, jsonl, csv, parquet) and its bytes as it lay on the disk."""
+    """A file of the corpus: how it was read (text, jsonl, csv, parquet), and its bytes on the disk."""
 
     path: Path
-    kind: str
-    compression: str
+    kind: Kind
+    compression: Compression
     bytes: int
 
 
@@ -129,7 +130,7 @@ class Store:
         return read_symbols(self._files[TOKENS].read(first * width, stop * width), width)
 
     def tokens(self, document: int, first: int = 0, stop: int | None = None) -> Ids:
-        """Token ids [first, stop) of a document, all of them unless said; the ends are cut to the document."""
+        """Token ids [first, stop) of a document, all unless said; the ends are cut to the document."""
         row = self.document(document)
         stop = row.num_tokens if stop is None else min(stop, row.num_tokens)
         first = min(max(first, 0), stop)
@@ -149,7 +150,7 @@ class Store:
         return DocumentRow(first, stop, int(row["byte_start"]), int(row["source"]), int(row["record"]))
 
     def documents(self, first: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Rows [first, stop) of documents.bin as a structured array (first_symbol, byte_start, source, record).
+        """Rows [first, stop) of documents.bin: first_symbol, byte_start, source, record.
 
         With `stop` left out the last row is the one behind the last document.
         """
@@ -167,16 +168,22 @@ class Store:
         return low
 
     def source(self, source: int) -> Source:
+        """DamagedError unless 0 <= source < num_sources: only a row of a document names one."""
+        if not 0 <= source < self.num_sources:
+            raise DamagedError(f"{self.folder / DOCUMENTS} names a source {source} that is not there.")
         start = int(self._source_ends[source - 1]) + 1 if source else 0
         line = self._files[SOURCES].read(start, int(self._source_ends[source]))
         try:
             told = json.loads(line.tobytes()[:_MAX_SOURCE_BYTES])
-            # Ascii in the file: a path that is not UTF-8 comes back as the bytes it was.
-            return Source(Path(told["path"]), told["kind"], told["compression"], int(told["bytes"]))
+            # Escaped to ASCII in the file, a path that is not UTF-8 comes back as the bytes it was.
+            found = Source(Path(told["path"]), told["kind"], told["compression"], int(told["bytes"]))
+            if found.kind in get_args(Kind) and found.compression in get_args(Compression):
+                return found
         except (ValueError, KeyError, TypeError):
-            raise DamagedError(
-                f"{self.folder / SOURCES}, byte {start:,}: the line is not a source. Build it again."
-            ) from None
+            pass
+        raise DamagedError(
+            f"{self.folder / SOURCES}, byte {start:,}: no source stands there. Build it again."
+        )
 
     def locate(self, document: int, first_token: int, num_tokens: int) -> Provenance:
         """Where `num_tokens` tokens of a document, from `first_token` on, stand in its source.
@@ -191,7 +198,7 @@ class Store:
             )
         source = self.source(row.source)
         first = row.first_symbol + first_token
-        span = self._offsets.span(row.first_symbol, first, first + num_tokens)
+        span = self.offsets.span(row.first_symbol, first, first + num_tokens)
         start, stop = row.byte_start + span.start, row.byte_start + span.stop
         return Provenance(source.path, row.record, start, stop, span.exact, source.kind)
 
@@ -206,10 +213,6 @@ class Store:
         file = self._files.get(OFFSETS)
         return ByteOffsets(file, self.num_symbols, self.symbols, lambda: self.vocabulary)
 
-    @property
-    def _offsets(self) -> ByteOffsets:
-        return self.offsets
-
     def _rows(self, first: int, stop: int) -> npt.NDArray[Any]:
         content = self._files[DOCUMENTS].read(first * DOCUMENT_BYTES, stop * DOCUMENT_BYTES)
         return content.view(np.dtype(DOCUMENT_ROW))
@@ -221,8 +224,8 @@ class Store:
 
     def _contradiction(self, document: int) -> DamagedError:
         return DamagedError(
-            f"{self.folder / DOCUMENTS}, byte {document * DOCUMENT_BYTES:,}: the row of document {document:,} "
-            f"does not fit {TOKENS}. Build it again."
+            f"{self.folder / DOCUMENTS}, byte {document * DOCUMENT_BYTES:,}: the row of document "
+            f"{document:,} does not fit {TOKENS}. Build it again."
         )
 
 

@@ -82,9 +82,14 @@ class Tokenizer:
         encodings = self._whole_backend.encode_batch(list(texts), add_special_tokens=False)
         return [TokenSpans(encoding.ids, encoding.offsets) for encoding in encodings]
 
+    def definition(self) -> dict[str, Any]:
+        """The content of its tokenizer.json."""
+        definition: dict[str, Any] = json.loads(self._backend.to_str())
+        return definition
+
     def without_prefix(self) -> "Tokenizer":
         """The tokenizer of text that goes on from other text: no space is put before it."""
-        state = json.loads(self._backend.to_str())
+        state = self.definition()
         plain = {**state, **{part: without_prefix(state[part]) for part in ("normalizer", "pre_tokenizer")}}
         if plain == state:
             return self
@@ -115,7 +120,7 @@ class Tokenizer:
     @cached_property
     def _whole_backend(self) -> tokenizers.Tokenizer:
         """Without the step that takes spaces at a token's ends out of its span."""
-        state = json.loads(self._backend.to_str())
+        state = self.definition()
         if state["post_processor"] is None:
             return self._backend
         backend = tokenizers.Tokenizer.from_str(json.dumps({**state, "post_processor": None}))
