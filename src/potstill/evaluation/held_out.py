@@ -1,0 +1,38 @@
+"""Held-out text that an index has not seen: what shares a long run of tokens with it is left out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.index.overlap import longest_runs
+
+if TYPE_CHECKING:
+    from potstill.index.reader import Index
+
+SHARED_TOKENS = 50
+
+
+def unseen(
+    index: "Index", documents: Sequence[Sequence[int]], *, shared_tokens: int = SHARED_TOKENS, threads: int = 1
+) -> list[bool]:
+    """Whether each document shares no run of `shared_tokens` tokens with the index.
+
+    A run lies within one document on both sides. Ids are those of the index's vocabulary.
+    """
+    texts: list[NDArray[np.uint32]] = [np.asarray(ids, dtype=np.uint32) for ids in documents]
+    runs = longest_runs(index, texts, threads=threads)
+    return [not (lengths >= shared_tokens).any() for lengths in runs]
+
+
+def first_tokens(documents: Sequence[Sequence[int]], num_tokens: int) -> list[Sequence[int]]:
+    """Documents in order until they hold `num_tokens` tokens; the last one is cut there."""
+    taken: list[Sequence[int]] = []
+    missing = num_tokens
+    for ids in documents:
+        if missing <= 0:
+            break
+        taken.append(ids[:missing])
+        missing -= len(taken[-1])
+    return taken

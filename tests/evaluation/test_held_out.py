@@ -1,0 +1,32 @@
+from types import SimpleNamespace
+
+import numpy as np
+
+from index.naive import Naive
+from potstill.evaluation.held_out import first_tokens, unseen
+
+
+def index_of(*documents):
+    naive = Naive(documents)
+    return SimpleNamespace(
+        longest_matches=lambda ids, threads=1: np.array(naive.longest_matches(ids.tolist()), np.int32)
+    )
+
+
+def test_a_document_that_shares_a_long_run_is_seen():
+    index = index_of([1, 2, 3, 4, 5], [6, 7])
+    documents = [[9, 2, 3, 4, 9], [9, 2, 3, 9], [3, 4], [], [5, 6, 7]]
+    assert unseen(index, documents, shared_tokens=3) == [False, True, True, True, True]
+
+
+def test_a_run_does_not_reach_into_the_next_document():
+    """2 3 ends one document and 4 5 begins the next: together they would be a run of four."""
+    index = index_of([2, 3, 4, 5])
+    assert unseen(index, [[9, 2, 3], [4, 5, 9]], shared_tokens=3) == [True, True]
+
+
+def test_tokens_are_taken_until_there_are_enough():
+    documents = [[1, 2, 3], [], [4, 5, 6, 7], [8]]
+    assert first_tokens(documents, 5) == [[1, 2, 3], [], [4, 5]]
+    assert first_tokens(documents, 99) == documents
+    assert first_tokens(documents, 0) == []
