@@ -23,7 +23,7 @@ class Part(NamedTuple):
         return f"part-{self.first:015d}-{self.stop:015d}.bin"
 
 
-def plan_parts(first_symbols: NDArray[np.uint64], part_symbols: int) -> list[Part]:
+def plan_parts(first_symbols: NDArray[np.int64], part_symbols: int) -> list[Part]:
     """Parts of at most `part_symbols` each, at document borders; only a longer document is cut inside.
 
     first_symbols [num_documents + 1]: where each document begins, and the number of symbols at the end.
@@ -31,7 +31,7 @@ def plan_parts(first_symbols: NDArray[np.uint64], part_symbols: int) -> list[Par
     most = min(part_symbols, _MOST_PART_SYMBOLS)
     if most < 1:
         raise RefusedError("The memory is too little to sort even one symbol. Give more: --memory 1GB")
-    borders = first_symbols.astype(np.int64)
+    borders = first_symbols
     parts, first, end = list[Part](), 0, int(borders[-1])
     while first < end:
         reach = int(borders[np.searchsorted(borders, first + most, side="right") - 1])

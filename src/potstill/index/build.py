@@ -1,0 +1,158 @@
+"""Texts, or a corpus that is built already, to an index.
+
+Nothing is visible before the manifest is swapped. What is finished on the way is kept in `.building`, by a
+fingerprint of sources, vocabulary and settings, so the same command goes on after a kill and ends in the same
+bytes; what other commands left there is removed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.corpus.build import build_store
+from potstill.corpus.checksums import CHECKSUMS_FILE
+from potstill.corpus.manifest import CORPUS_FILE, VOCABULARY_FOLDER, read_corpus_facts, write_corpus_facts
+from potstill.corpus.source_files import find_source_files
+from potstill.corpus.store import Store
+from potstill.corpus.vocabulary import Vocabulary, load_vocabulary
+from potstill.errors import UsageError
+from potstill.files import writing_folder
+from potstill.index.commit import changing, close_work, commit, open_work, vocabulary_name
+from potstill.index.fingerprints import fingerprint_of, stamps
+from potstill.index.manifest import VOCABULARIES, Manifest, SegmentEntry
+from potstill.index.segment_build import SortSettings, keep_segment, keep_store, link_files
+from potstill.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How an index is built; only `with_tables` and `field` show in it.
+
+    memory_bytes  that the build may hold
+    with_tables   write tables of one and two tokens: faster counts, more bytes
+    field         of records, that holds the text; None: the first of the usual ones
+    num_workers   processes that tokenize, and threads that merge
+    """
+
+    memory_bytes: int
+    with_tables: bool = True
+    field: str | None = None
+    num_workers: int = 1
+
+    @property
+    def sort(self) -> SortSettings:
+        return SortSettings(self.memory_bytes, self.with_tables, self.num_workers)
+
+
+def build_index(
+    sources: Sequence[Path],
+    index: Path,
+    vocabulary: Vocabulary,
+    settings: BuildSettings,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Index `sources`, and replace what the index held before; returns the manifest.
+
+    A source is a file, a folder, a pattern, or one corpus folder by itself, whose vocabulary must be
+    `vocabulary`. Does nothing where the index was built from just these. UsageError for a folder that holds
+    other things, LockedError while another process works on it, DiskFull before the disk is full.
+    """
+    refuse_foreign(index)
+    progress = progress or Silent()
+    with changing(index) as manifest:
+        fingerprint = build_fingerprint(sources, vocabulary, settings, after=0)
+        if manifest is not None and manifest.built_from == fingerprint:
+            close_work(index)
+            return manifest
+        segment = keep_read_segment(index, sources, vocabulary, settings, progress)
+        keep_vocabulary(index, vocabulary)
+        generation = manifest.generation + 1 if manifest else 1
+
+        def make(entry: SegmentEntry) -> Manifest:
+            return Manifest(generation, (entry,), vocabulary.facts, built_from=fingerprint)
+
+        built = commit(index, segment, 1, make)
+        close_work(index)
+        return built
+
+
+def keep_read_segment(
+    index: Path,
+    sources: Sequence[Path],
+    vocabulary: Vocabulary,
+    settings: BuildSettings,
+    progress: Progress,
+    *,
+    after: int = 0,
+) -> Path:
+    """The finished segment of `sources`; `after` is the generation that it is to be added to."""
+    work = open_work(index, build_fingerprint(sources, vocabulary, settings, after=after))
+
+    def make_store(folder: Path) -> None:
+        if corpus := corpus_among(sources):
+            copy_corpus(corpus, folder, vocabulary)
+        else:
+            build_store(
+                sources,
+                folder,
+                vocabulary,
+                field=settings.field,
+                workers=settings.num_workers,
+                progress=progress,
+            )
+
+    keep_store(work, make_store)
+    return keep_segment(work, settings.sort, progress)
+
+
+def build_fingerprint(
+    sources: Sequence[Path], vocabulary: Vocabulary, settings: BuildSettings, *, after: int
+) -> str:
+    """Of all that the segment depends on; MissingError where a source is not there."""
+    corpus = corpus_among(sources)
+    files = [corpus / CORPUS_FILE] if corpus else [file.path for file in find_source_files(sources).files]
+    kept = (settings.with_tables, settings.field)
+    return fingerprint_of("build", after, stamps(files), vocabulary.fingerprint, *kept)
+
+
+def corpus_among(sources: Sequence[Path]) -> Path | None:
+    """The corpus folder, if that is what is to be indexed; UsageError where something else is named beside."""
+    corpora = [source for source in sources if (source / CORPUS_FILE).is_file()]
+    if corpora and len(sources) > 1:
+        raise UsageError(
+            f"{corpora[0]} is a corpus: index it by itself, then `potstill index add` the others."
+        )
+    return corpora[0] if corpora else None
+
+
+def corpus_vocabulary(sources: Sequence[Path]) -> Vocabulary | None:
+    """The vocabulary of the corpus that is to be indexed, None where the sources are texts."""
+    corpus = corpus_among(sources)
+    return load_vocabulary(corpus / VOCABULARY_FOLDER) if corpus else None
+
+
+def copy_corpus(corpus: Path, folder: Path, vocabulary: Vocabulary) -> None:
+    """The store of `corpus` in `folder` too, its bytes compared with their checksums first."""
+    facts = read_corpus_facts(corpus)
+    if facts.vocabulary != vocabulary.facts:
+        raise UsageError(f"{corpus} has another vocabulary than the index. Build it again with this one.")
+    Store(corpus, facts=facts).verify()
+    link_files(corpus, [*facts.files, CHECKSUMS_FILE], folder)
+    write_corpus_facts(folder, facts)
+
+
+def keep_vocabulary(index: Path, vocabulary: Vocabulary) -> None:
+    folder = index / VOCABULARIES / vocabulary_name(vocabulary.fingerprint)
+    if not folder.exists():
+        with writing_folder(folder) as partial:
+            vocabulary.save(partial)
+
+
+def refuse_foreign(index: Path) -> None:
+    """UsageError for a folder with contents that are not an index's; asked before anything is written."""
+    if not index.is_dir():
+        return
+    names = {path.name for path in index.iterdir()}
+    known = {"manifest.json", ".building"}
+    if names - {".lock"} and not names & known:
+        raise UsageError(f"{index} is not empty and no index. Name another folder with --out.")
