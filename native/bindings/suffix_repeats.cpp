@@ -23,7 +23,8 @@ length            >= 1, in tokens; a run does not cross a document's end, two co
 
 Returns four uint64 arrays of symbol positions in ascending order: starts and stops of the spans that stand in
 a run found twice or more, then starts and stops of the same without the first copy of each run. ValueError
-when the sizes do not fit together or a suffix points outside of the stream. Takes two bits a symbol.)";
+when the sizes do not fit together, DamagedFileError when a suffix points outside of the stream. Takes two
+bits a symbol.)";
 
 std::pair<Positions, Positions> columns(const std::vector<SymbolSpan>& spans) {
     std::vector<std::uint64_t> starts, stops;

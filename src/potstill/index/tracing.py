@@ -162,10 +162,11 @@ def _whole_words(text: Aligned, starts: Int64s, stops: Int64s) -> Borders:
     last = np.searchsorted(pieces.stops, tokens.stops[stops - 1], side="right") - 1
     is_whole = first <= last
     first, last = first[is_whole], last[is_whole]
-    # A span that begins no earlier than the one before it and ends no later lies inside it.
-    reached = np.maximum.accumulate(np.concatenate([[-1], last]))[:-1]
-    is_new = last > reached
-    return text.tokens_over(pieces.starts[first[is_new]], pieces.stops[last[is_new]])
+    # Borders never fall from span to span, so one inside another shares a border with its neighbour.
+    grows = np.diff(last, prepend=-1) > 0
+    first, last = first[grows], last[grows]
+    is_outer = np.diff(first, append=len(pieces)) > 0
+    return text.tokens_over(pieces.starts[first[is_outer]], pieces.stops[last[is_outer]])
 
 
 def _unigram_logprobs(index: "Index", ids: NDArray[np.uint32]) -> NDArray[np.float64]:
