@@ -2,7 +2,7 @@
 
 import typer
 
-from potstill.cli import index_read
+from potstill.cli import index_read, index_trace
 
 app = typer.Typer(
     help="Index texts, and ask how often anything occurs and what follows.", no_args_is_help=True
@@ -14,3 +14,4 @@ app.command()(index_read.prob)
 app.command("next")(index_read.next_)
 app.command()(index_read.infgram)
 app.command()(index_read.search)
+app.command()(index_trace.trace)
