@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from potstill.corpus.cutting import cut_for
 from potstill.corpus.encoding import EncodedBatch, Piece
@@ -16,13 +15,11 @@ from potstill.corpus.manifest import DOCUMENT_ROW, VOCABULARY_FOLDER, StoreFacts
 from potstill.corpus.reading import PlacedPiece, SourceReader
 from potstill.corpus.source_files import PassedOver, SourceFile, find_source_files
 from potstill.corpus.store import Source
-from potstill.corpus.store_writer import StoreWriter, room_for
+from potstill.corpus.store_writer import Rows, StoreWriter, room_for
 from potstill.corpus.vocabulary import Vocabulary
 from potstill.corpus.workers import encode_batches
 from potstill.errors import ConfigError, MissingError
 from potstill.progress import Progress, Silent
-
-Rows = npt.NDArray[np.void]
 
 MAX_WORKERS = 256
 _BATCH_BYTES = 1 << 20
@@ -54,8 +51,8 @@ def build_corpus(
     """Make the folder `out` a corpus of everything in `sources` (files, folders, patterns).
 
     Equal sources and vocabulary give equal bytes. A build that is cut short leaves no corpus; the same
-    command does it again. UsageError where `out` holds a corpus or anything else already, LockedError while another
-    process builds there, DiskFull with the bytes that are missing.
+    command does it again. UsageError where `out` holds a corpus or anything else already, LockedError while
+    another process builds there, DiskFull with the bytes that are missing.
     """
     with building_corpus(out) as folder:
         built = build_store(sources, folder, vocabulary, field=field, workers=workers, progress=progress)

@@ -21,7 +21,7 @@ def building_corpus(out: Path) -> Iterator[Path]:
     """An empty folder whose files become the corpus `out` when the block ends without an exception.
 
     corpus.json comes last, so a reader finds all or nothing. UsageError where `out` holds a corpus or
-    anything else, LockedError while another process builds there; what a build left that was cut short is removed.
+    anything else, LockedError while another process builds there. What an unfinished build left is removed.
     """
     _check_free(out)
     with locked(out):

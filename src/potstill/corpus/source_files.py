@@ -15,10 +15,12 @@ HEAD_BYTES = 8192
 _MOST_CONTROL_SHARE = 0.1
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 _COMPRESSED: dict[str, Compression] = {".gz": "gz", ".zst": "zst"}
-_NEVER_TEXT = """.7z .a .avi .bin .bmp .bz2 .class .db .dll .dylib .doc .docx .egg .eot .exe .flac .gguf .gif .h5 .ico
-    .jar .jpeg .jpg .lib .mkv .mo .mov .mp3 .mp4 .npy .npz .o .obj .odt .ogg .onnx .otf .pdf .pickle .pkl .png
-    .pptx .pt .pth .pyc .pyd .pyo .rar .safetensors .so .sqlite .sqlite3 .tar .tgz .tif .tiff .ttf .wasm .wav
-    .webm .webp .whl .woff .woff2 .xls .xlsx .xz .zip"""
+_NEVER_TEXT = """
+    .7z .a .avi .bin .bmp .bz2 .class .db .dll .dylib .doc .docx .egg .eot .exe .flac .gguf .gif .h5
+    .ico .jar .jpeg .jpg .lib .mkv .mo .mov .mp3 .mp4 .npy .npz .o .obj .odt .ogg .onnx .otf .pdf
+    .pickle .pkl .png .pptx .pt .pth .pyc .pyd .pyo .rar .safetensors .so .sqlite .sqlite3 .tar .tgz
+    .tif .tiff .ttf .wasm .wav .webm .webp .whl .woff .woff2 .xls .xlsx .xz .zip
+"""
 
 
 class SourceFile(NamedTuple):

@@ -28,6 +28,7 @@ from potstill.corpus.vocabulary import VocabularyFacts
 from potstill.errors import DiskFull, UsageError
 from potstill.files import sync_file, sync_folder
 
+Rows = npt.NDArray[np.void]
 _CHUNK_SYMBOLS = 1 << 20
 _NARROW = ".narrow-tokens"
 _MAX_NUMBER = (1 << 32) - 1
@@ -58,7 +59,7 @@ class StoreWriter:
             raise UsageError("A store holds less than 2**32 sources. Divide the corpus.")
         return self._num_sources - 1
 
-    def append(self, batch: EncodedBatch, rows: npt.NDArray[np.void]) -> None:
+    def append(self, batch: EncodedBatch, rows: Rows) -> None:
         """Symbols that go on from those before, and the rows of the documents that begin among them.
 
         rows: DOCUMENT_ROW, with first_symbol counted from the batch's first symbol.
