@@ -15,4 +15,5 @@ NB_MODULE(_native, m) {
     potstill::bind_sampling(m);
     potstill::bind_suffix_build(m);
     potstill::bind_suffix_repeats(m);
+    potstill::bind_suffix_search(m);
 }

@@ -9,5 +9,6 @@ void bind_errors(nanobind::module_& m);
 void bind_sampling(nanobind::module_& m);
 void bind_suffix_build(nanobind::module_& m);
 void bind_suffix_repeats(nanobind::module_& m);
+void bind_suffix_search(nanobind::module_& m);
 
 }  // namespace potstill

@@ -1,0 +1,67 @@
+#include "suffix_array/places.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace potstill {
+namespace {
+
+void check_range(Range range, std::uint64_t size, const char* what) {
+    if (range.lo > range.hi || range.hi > size) {
+        throw std::out_of_range(std::string(what) + " " + std::to_string(range.lo) + " to " +
+                                std::to_string(range.hi) + " are not within 0 to " + std::to_string(size));
+    }
+}
+
+void check_document(const Segment& segment, std::uint64_t document) {
+    if (document >= segment.shape().num_documents) {
+        throw std::out_of_range("there is no document " + std::to_string(document) + " of " +
+                                std::to_string(segment.shape().num_documents));
+    }
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> positions(const Segment& segment, Range ranks) {
+    check_range(ranks, segment.num_tokens(), "ranks");
+    std::vector<std::uint64_t> found;
+    found.reserve(ranks.size());
+    for (std::uint64_t rank = ranks.lo; rank < ranks.hi; ++rank) found.push_back(segment.position(rank));
+    return found;
+}
+
+Places documents(const Segment& segment, std::span<const std::uint64_t> positions) {
+    Places places;
+    for (const std::uint64_t position : positions) {
+        check_range({position, position + 1}, segment.shape().num_symbols, "positions");
+        const std::uint64_t document = segment.document_of(position);
+        places.documents.push_back(document);
+        places.offsets.push_back(position - segment.document_bounds(document).lo);
+    }
+    return places;
+}
+
+std::vector<Symbol> symbols(const Segment& segment, Range positions) {
+    check_range(positions, segment.shape().num_symbols, "positions");
+    return segment.dispatch([&](const auto& text) {
+        std::vector<Symbol> found;
+        found.reserve(positions.size());
+        for (std::uint64_t position = positions.lo; position < positions.hi; ++position) {
+            found.push_back(text.at(position));
+        }
+        return found;
+    });
+}
+
+Range document_bounds(const Segment& segment, std::uint64_t document) {
+    check_document(segment, document);
+    return segment.document_bounds(document);
+}
+
+DocumentRow document_row(const Segment& segment, std::uint64_t document) {
+    check_document(segment, document);
+    return segment.document_row(document);
+}
+
+}  // namespace potstill
