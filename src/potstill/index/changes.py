@@ -4,14 +4,15 @@ A deletion is a small negative segment of the deleted documents: what it counts 
 answer stays exact. `merge` writes the live documents as one segment again.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from potstill.corpus.copied_documents import Chosen, copy_documents, runs_of
 from potstill.errors import UsageError
-from potstill.index.build import BuildSettings, keep_read_segment
-from potstill.index.commit import changing, close_work, commit, open_work
-from potstill.index.copied_documents import Chosen, copy_documents, runs_of
+from potstill.index.build import BuildSettings, keep_read_segment, read_fingerprint
+from potstill.index.commit import changing, close_work, commit, open_work, was_committed
 from potstill.index.fingerprints import fingerprint_of
 from potstill.index.manifest import Manifest, SegmentEntry, require_index
 from potstill.index.open import open_generation
@@ -32,10 +33,16 @@ def add(
         assert manifest is not None
         opened = open_generation(index)
         settings = replace(settings, with_tables=opened.segments[0].header.has_tables)
-        segment = keep_read_segment(
-            index, sources, opened.vocabulary, settings, progress or Silent(), after=manifest.generation
-        )
-        return _append(index, manifest, segment, 1)
+
+        def fingerprint(base: Sequence[str]) -> str:
+            return read_fingerprint("add", sources, opened.vocabulary, settings, base)
+
+        if was_finished(index, manifest, fingerprint):
+            return manifest
+        made_by = fingerprint(_names(manifest))
+        work = open_work(index, made_by)
+        segment = keep_read_segment(work, sources, opened.vocabulary, settings, progress or Silent())
+        return _append(index, manifest, segment, 1, made_by)
 
 
 def delete(
@@ -53,34 +60,59 @@ def delete(
     """
     if not documents and not sources:
         raise UsageError("Nothing to delete: name documents with --document, or source files with --source.")
-    progress = progress or Silent()
     with changing(require_index(index)) as manifest:
         assert manifest is not None
+
+        def fingerprint(base: Sequence[str]) -> str:
+            return fingerprint_of("delete", list(base), sorted(documents), sorted(map(os.fsdecode, sources)))
+
+        if was_finished(index, manifest, fingerprint):
+            return manifest
         opened = open_generation(index)
-        found = select_documents(opened, documents, sources)
         chosen = {
             opened.segments[number].entry.name: Chosen(opened.segments[number].store, runs_of(mask))
-            for number, mask in found.items()
+            for number, mask in select_documents(opened, documents, sources).items()
         }
-        deletes = tuple(
-            DeletedRun(name, first, stop - first)
-            for name, each in chosen.items()
-            for first, stop in each.runs
-        )
+        made_by = fingerprint(_names(manifest))
+        work = open_work(index, made_by)
         settings = SortSettings(memory_bytes, opened.segments[0].header.has_tables)
-        work = open_work(index, fingerprint_of("delete", manifest.generation, deletes))
-        keep_store(work, lambda folder: copy_documents(list(chosen.values()), folder, progress))
-        segment = keep_segment(work, settings, progress, deletes)
-        return _append(index, manifest, segment, -1)
+        segment = _keep_negative(work, chosen, settings, progress or Silent())
+        return _append(index, manifest, segment, -1, made_by)
 
 
-def _append(index: Path, manifest: Manifest, segment: Path, sign: int) -> Manifest:
+def _keep_negative(
+    work: Path, chosen: Mapping[str, Chosen], settings: SortSettings, progress: Progress
+) -> Path:
+    """The finished segment of the documents chosen, by the names of the segments that they are of."""
+    deletes = tuple(
+        DeletedRun(name, first, stop - first) for name, each in chosen.items() for first, stop in each.runs
+    )
+    keep_store(work, lambda folder: copy_documents(list(chosen.values()), folder, progress))
+    return keep_segment(work, settings, progress, deletes)
+
+
+def was_finished(index: Path, manifest: Manifest, fingerprint: Callable[[Sequence[str]], str]) -> bool:
+    """Whether this very change was committed by a process that was killed right after; then it is tidied up.
+
+    `fingerprint` gives that of the change to an index of the segments named.
+    """
+    is_finished = was_committed(index, manifest, fingerprint(_names(manifest)[:-1]))
+    if is_finished:
+        close_work(index)
+    return is_finished
+
+
+def _names(manifest: Manifest) -> list[str]:
+    return [entry.name for entry in manifest.segments]
+
+
+def _append(index: Path, manifest: Manifest, segment: Path, sign: int, made_by: str) -> Manifest:
     def make(entry: SegmentEntry) -> Manifest:
         return replace(
             manifest,
             generation=manifest.generation + 1,
             segments=(*manifest.segments, entry),
-            built_from=None,
+            made_by=made_by,
         )
 
     changed = commit(index, segment, sign, make)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.corpus.copied_documents import Chosen, copy_documents, runs_of
 from potstill.corpus.folder import building_corpus
 from potstill.corpus.manifest import CORPUS_FILE, VOCABULARY_FOLDER, StoreFacts
 from potstill.errors import MissingError, RefusedError
 from potstill.index.build import BuildSettings, build_index, corpus_vocabulary
-from potstill.index.copied_documents import Chosen, copy_documents, runs_of
 from potstill.index.manifest import NAME
 from potstill.index.open import open_generation
 from potstill.index.selection import live_documents

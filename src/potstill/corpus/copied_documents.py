@@ -13,7 +13,7 @@ from potstill.corpus.byte_offsets import LISTED
 from potstill.corpus.encoding import EncodedBatch
 from potstill.corpus.manifest import DOCUMENTS, StoreFacts, write_corpus_facts
 from potstill.corpus.store import Store
-from potstill.corpus.store_writer import StoreWriter
+from potstill.corpus.store_writer import StoreWriter, room_for
 from potstill.errors import DamagedError
 from potstill.progress import Progress, Task
 
@@ -46,15 +46,17 @@ def copy_documents(chosen: Sequence[Chosen], folder: Path, progress: Progress) -
     """Write the store of the chosen documents, in order, into the empty `folder`.
 
     Its bytes are those of a store that is built from these documents: symbols get the width that they need,
-    and a source goes that had documents and has lost them all.
+    and a source goes that had documents and has lost them all. DiskFull with the bytes that are missing.
     """
     total = sum(each.num_documents for each in chosen)
     with (
         closing(StoreWriter(folder, chosen[0].store.facts.vocabulary)) as writer,
+        room_for(writer),
         progress.task("copy", total, "documents") as task,
     ):
         for each in chosen:
             _copy(each, writer, task)
+            writer.share_done += each.num_documents / max(total, 1)
         facts = writer.finish()
     write_corpus_facts(folder, facts)
     return facts
