@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.corpus.build import build_store
-from potstill.corpus.checksums import CHECKSUMS_FILE
+from potstill.corpus.checksums import CHECKSUMS_FILE, verify_file
 from potstill.corpus.manifest import CORPUS_FILE, VOCABULARY_FOLDER, read_corpus_facts, write_corpus_facts
 from potstill.corpus.source_files import find_source_files
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import Vocabulary, load_vocabulary
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.files import writing_folder
 from potstill.index.commit import changing, close_work, commit, open_work, vocabulary_name
 from potstill.index.fingerprints import fingerprint_of, stamps
-from potstill.index.manifest import VOCABULARIES, Manifest, SegmentEntry
+from potstill.index.manifest import SEGMENTS, VOCABULARIES, Manifest, SegmentEntry
+from potstill.index.open import checked_header
 from potstill.index.segment_build import SortSettings, keep_segment, keep_store, link_files
+from potstill.index.segment_files import check_files
 from potstill.progress import Progress, Silent
 
 
@@ -60,16 +62,17 @@ def build_index(
     refuse_foreign(index)
     progress = progress or Silent()
     with changing(index) as manifest:
-        fingerprint = build_fingerprint(sources, vocabulary, settings, after=0)
-        if manifest is not None and manifest.built_from == fingerprint:
+        fingerprint = read_fingerprint("build", sources, vocabulary, settings)
+        if manifest is not None and manifest.made_by == fingerprint and is_whole(index, manifest):
             close_work(index)
             return manifest
-        segment = keep_read_segment(index, sources, vocabulary, settings, progress)
+        work = open_work(index, fingerprint)
+        segment = keep_read_segment(work, sources, vocabulary, settings, progress)
         keep_vocabulary(index, vocabulary)
         generation = manifest.generation + 1 if manifest else 1
 
         def make(entry: SegmentEntry) -> Manifest:
-            return Manifest(generation, (entry,), vocabulary.facts, built_from=fingerprint)
+            return Manifest(generation, (entry,), vocabulary.facts, fingerprint)
 
         built = commit(index, segment, 1, make)
         close_work(index)
@@ -77,16 +80,13 @@ def build_index(
 
 
 def keep_read_segment(
-    index: Path,
+    work: Path,
     sources: Sequence[Path],
     vocabulary: Vocabulary,
     settings: BuildSettings,
     progress: Progress,
-    *,
-    after: int = 0,
 ) -> Path:
-    """The finished segment of `sources`; `after` is the generation that it is to be added to."""
-    work = open_work(index, build_fingerprint(sources, vocabulary, settings, after=after))
+    """The finished segment of `sources` in `work`."""
 
     def make_store(folder: Path) -> None:
         if corpus := corpus_among(sources):
@@ -105,23 +105,25 @@ def keep_read_segment(
     return keep_segment(work, settings.sort, progress)
 
 
-def build_fingerprint(
-    sources: Sequence[Path], vocabulary: Vocabulary, settings: BuildSettings, *, after: int
+def read_fingerprint(
+    kind: str,
+    sources: Sequence[Path],
+    vocabulary: Vocabulary,
+    settings: BuildSettings,
+    base: Sequence[str] = (),
 ) -> str:
-    """Of all that the segment depends on; MissingError where a source is not there."""
+    """Of all that a segment depends on, and of the segments before it; MissingError without sources."""
     corpus = corpus_among(sources)
     files = [corpus / CORPUS_FILE] if corpus else [file.path for file in find_source_files(sources).files]
     kept = (settings.with_tables, settings.field)
-    return fingerprint_of("build", after, stamps(files), vocabulary.fingerprint, *kept)
+    return fingerprint_of(kind, list(base), stamps(files), vocabulary.fingerprint, *kept)
 
 
 def corpus_among(sources: Sequence[Path]) -> Path | None:
     """The corpus folder, if that is what is to be indexed; UsageError where something else is named beside."""
     corpora = [source for source in sources if (source / CORPUS_FILE).is_file()]
     if corpora and len(sources) > 1:
-        raise UsageError(
-            f"{corpora[0]} is a corpus: index it by itself, then `potstill index add` the others."
-        )
+        raise UsageError(f"{corpora[0]} is a corpus: index it by itself, then `index add` the others.")
     return corpora[0] if corpora else None
 
 
@@ -139,6 +141,19 @@ def copy_corpus(corpus: Path, folder: Path, vocabulary: Vocabulary) -> None:
     Store(corpus, facts=facts).verify()
     link_files(corpus, [*facts.files, CHECKSUMS_FILE], folder)
     write_corpus_facts(folder, facts)
+
+
+def is_whole(index: Path, manifest: Manifest) -> bool:
+    """Whether every byte of the index is as it was written: a damaged one is built again."""
+    try:
+        for entry in manifest.segments:
+            folder = index / SEGMENTS / entry.name
+            for name, sums in check_files(folder, checked_header(folder, entry)).items():
+                verify_file(folder / name, sums)
+        load_vocabulary(index / VOCABULARIES / vocabulary_name(manifest.vocabulary.fingerprint))
+    except (DamagedError, MissingError):
+        return False
+    return True
 
 
 def keep_vocabulary(index: Path, vocabulary: Vocabulary) -> None:

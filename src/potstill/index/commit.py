@@ -85,6 +85,11 @@ def open_work(index: Path, fingerprint: str) -> Path:
     return work
 
 
+def was_committed(index: Path, manifest: Manifest, fingerprint: str) -> bool:
+    """Whether the work called `fingerprint` was killed after its commit, before its folder was removed."""
+    return manifest.made_by == fingerprint and (index / BUILDING / fingerprint).exists()
+
+
 def close_work(index: Path) -> None:
     shutil.rmtree(index / BUILDING, ignore_errors=True)
 

@@ -46,14 +46,14 @@ class Manifest:
 
     generation     1 for the first build, one more with every change
     segments       in the order of the documents
-    built_from     fingerprint of the sources and settings of the build; None after any later change
+    made_by        fingerprint of the work whose commit made these segments
     interpolation  the λ of the index as a language model with the text they were tuned on, or None
     """
 
     generation: int
     segments: tuple[SegmentEntry, ...]
     vocabulary: VocabularyFacts
-    built_from: str | None = None
+    made_by: str
     interpolation: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -88,13 +88,13 @@ def read_manifest(index: Path) -> Manifest:
     if not isinstance(interpolation, dict | None):
         raise DamagedError(f"{path}: interpolation is no table. Tune it again.")
     return Manifest(
-        manifest.generation, manifest.segments, manifest.vocabulary, manifest.built_from, interpolation
+        manifest.generation, manifest.segments, manifest.vocabulary, manifest.made_by, interpolation
     )
 
 
 def write_manifest(index: Path, manifest: Manifest) -> None:
     """The commit: a reader sees the manifest before or this one."""
-    stored = _Stored(manifest.generation, manifest.segments, manifest.vocabulary, manifest.built_from)
+    stored = _Stored(manifest.generation, manifest.segments, manifest.vocabulary, manifest.made_by)
     interpolation = None if manifest.interpolation is None else dict(manifest.interpolation)
     write_sealed(index / NAME, SCHEMA, {**to_table(stored), "interpolation": interpolation})
 
@@ -131,7 +131,7 @@ class _Stored:
     generation: int
     segments: tuple[SegmentEntry, ...]
     vocabulary: VocabularyFacts
-    built_from: str | None = None
+    made_by: str
 
     def __post_init__(self) -> None:
-        Manifest(self.generation, self.segments, self.vocabulary)
+        Manifest(self.generation, self.segments, self.vocabulary, self.made_by)
