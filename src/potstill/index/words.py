@@ -23,6 +23,9 @@ _PIECE = re.compile(rb"%s|(?:(?!%s)[0-9A-Za-z_\x80-\xff])+|\S" % (_UNSPACED, _UN
 class Spells(Protocol):
     """The part of a vocabulary that is needed here."""
 
+    @property
+    def kind(self) -> str: ...
+
     def encode_query(self, text: str | bytes) -> list[int]: ...
 
     def token_bytes(self, token_id: int) -> bytes: ...
@@ -74,10 +77,14 @@ def align(vocabulary: Spells, text: str | bytes) -> Aligned:
 
 
 def align_ids(vocabulary: Spells, ids: Sequence[int]) -> Aligned:
+    array = np.asarray(ids, dtype=np.uint32)
+    if vocabulary.kind == "bytes":
+        starts = np.arange(len(array))
+        return Aligned(array, array.astype(np.uint8).tobytes(), Borders(starts, starts + 1))
     spelt = [vocabulary.token_bytes(token_id) for token_id in ids]
     stops = np.cumsum([len(each) for each in spelt], dtype=np.int64)
     starts = np.concatenate([np.zeros(min(len(spelt), 1), np.int64), stops[:-1]])
-    return Aligned(np.asarray(ids, dtype=np.uint32), b"".join(spelt), Borders(starts, stops))
+    return Aligned(array, b"".join(spelt), Borders(starts, stops))
 
 
 def _borders(pattern: re.Pattern[bytes], content: bytes) -> Borders:
