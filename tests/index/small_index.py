@@ -58,7 +58,7 @@ def write_index(
         runs = tuple(DeletedRun(entries[at].name, number, 1) for at, number in gone)
         copies = [segments[at][number] for at, number in gone]
         entries.append(_write_segment(folder, len(entries), copies, facts, deletes=runs, tables=tables))
-    manifest = Manifest(1, tuple(entries), facts)
+    manifest = Manifest(1, tuple(entries), facts, "0" * 64)
     write_manifest(folder, manifest)
     return manifest
 
