@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,13 +78,28 @@ def build_store(
     that the tokenizer cannot cut into parts alike (see `cut_for`) is held whole.
     """
     found = find_source_files(sources)
-    num_bytes = sum(file.size for file in found.files)
+    built = build_store_of(found.files, folder, vocabulary, field=field, workers=workers, progress=progress)
+    return replace(built, passed_over=(*found.passed_over, *built.passed_over))
+
+
+def build_store_of(
+    files: Sequence[SourceFile],
+    folder: Path,
+    vocabulary: Vocabulary,
+    *,
+    field: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    documents: range | None = None,
+) -> Built:
+    """As `build_store`, of files that are found already, and of them the `documents` with these numbers."""
+    num_bytes = sum(file.size for file in files)
     reader = SourceReader(field, cut_for(vocabulary), skips_mark=vocabulary.kind == "tokenizer")
     writer = StoreWriter(folder, vocabulary.facts)
     numbering = _Numbering(writer)
     try:
         with room_for(writer), (progress or Silent()).task("read", num_bytes / _MB, "MB") as task:
-            batches = _batches(reader, found.files)
+            batches = _batches(reader, files, documents)
             for batch, encoded in encode_batches(batches, vocabulary, _num_workers(workers, num_bytes)):
                 writer.append(encoded, numbering.rows(batch.placed, encoded))
                 task.advance(batch.read_bytes / _MB)
@@ -93,9 +108,10 @@ def build_store(
     finally:
         writer.close()
     if not facts.num_documents:
-        raise MissingError(f"No text in {', '.join(map(str, sources))}: nothing to build from.")
+        more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
+        raise MissingError(f"No text in {files[0].path}{more}: nothing to build from.")
     write_corpus_facts(folder, facts)
-    return Built(facts, numbering.num_sources, num_bytes, (*found.passed_over, *reader.passed_over))
+    return Built(facts, numbering.num_sources, num_bytes, tuple(reader.passed_over))
 
 
 class _Batch(NamedTuple):
@@ -105,10 +121,24 @@ class _Batch(NamedTuple):
     read_bytes: float
 
 
-def _batches(reader: SourceReader, files: Sequence[SourceFile]) -> Iterator[tuple[_Batch, Sequence[Piece]]]:
+def _chosen(
+    reader: SourceReader, files: Sequence[SourceFile], documents: range | None
+) -> Iterator[PlacedPiece]:
+    number = -1
+    for placed in reader.read(files):
+        number += placed.piece.is_first
+        if documents is None or number in documents:
+            yield placed
+        elif number >= documents.stop:
+            return
+
+
+def _batches(
+    reader: SourceReader, files: Sequence[SourceFile], documents: range | None
+) -> Iterator[tuple[_Batch, Sequence[Piece]]]:
     held: list[PlacedPiece] = []
     num_bytes, told = 0, 0.0
-    for placed in reader.read(files):
+    for placed in _chosen(reader, files, documents):
         held.append(placed)
         num_bytes += len(placed.piece.content)
         if num_bytes >= _BATCH_BYTES or len(held) == _BATCH_PIECES:

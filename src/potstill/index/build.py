@@ -21,7 +21,7 @@ from potstill.index.commit import changing, close_work, commit, open_work, vocab
 from potstill.index.fingerprints import fingerprint_of, stamps
 from potstill.index.manifest import SEGMENTS, VOCABULARIES, Manifest, SegmentEntry
 from potstill.index.open import checked_header
-from potstill.index.segment_build import SortSettings, keep_segment, keep_store, link_files
+from potstill.index.segment_build import MakeStore, SortSettings, keep_segment, keep_store, link_files
 from potstill.index.segment_files import check_files
 from potstill.progress import Progress, Silent
 
@@ -61,13 +61,33 @@ def build_index(
     """
     refuse_foreign(index)
     progress = progress or Silent()
+    fingerprint = read_fingerprint("build", sources, vocabulary, settings)
+
+    def make_store(folder: Path) -> None:
+        read_store(sources, folder, vocabulary, settings, progress)
+
+    return build_of_store(index, fingerprint, vocabulary, settings.sort, make_store, progress)
+
+
+def build_of_store(
+    index: Path,
+    fingerprint: str,
+    vocabulary: Vocabulary,
+    settings: SortSettings,
+    make_store: MakeStore,
+    progress: Progress,
+) -> Manifest:
+    """Make `index` hold just the documents of the store that `make_store(folder)` writes.
+
+    `fingerprint` is of all that those depend on: where the index was built from it, nothing is done.
+    """
     with changing(index) as manifest:
-        fingerprint = read_fingerprint("build", sources, vocabulary, settings)
         if manifest is not None and manifest.made_by == fingerprint and is_whole(index, manifest):
             close_work(index)
             return manifest
         work = open_work(index, fingerprint)
-        segment = keep_read_segment(work, sources, vocabulary, settings, progress)
+        keep_store(work, make_store)
+        segment = keep_segment(work, settings, progress)
         keep_vocabulary(index, vocabulary)
         generation = manifest.generation + 1 if manifest else 1
 
@@ -87,22 +107,23 @@ def keep_read_segment(
     progress: Progress,
 ) -> Path:
     """The finished segment of `sources` in `work`."""
-
-    def make_store(folder: Path) -> None:
-        if corpus := corpus_among(sources):
-            copy_corpus(corpus, folder, vocabulary)
-        else:
-            build_store(
-                sources,
-                folder,
-                vocabulary,
-                field=settings.field,
-                workers=settings.num_workers,
-                progress=progress,
-            )
-
-    keep_store(work, make_store)
+    keep_store(work, lambda folder: read_store(sources, folder, vocabulary, settings, progress))
     return keep_segment(work, settings.sort, progress)
+
+
+def read_store(
+    sources: Sequence[Path],
+    folder: Path,
+    vocabulary: Vocabulary,
+    settings: BuildSettings,
+    progress: Progress,
+) -> None:
+    """Write the store of `sources` into the empty `folder`."""
+    if corpus := corpus_among(sources):
+        copy_corpus(corpus, folder, vocabulary)
+    else:
+        workers = settings.num_workers
+        build_store(sources, folder, vocabulary, field=settings.field, workers=workers, progress=progress)
 
 
 def read_fingerprint(
@@ -120,7 +141,7 @@ def read_fingerprint(
 
 
 def corpus_among(sources: Sequence[Path]) -> Path | None:
-    """The corpus folder, if that is what is to be indexed; UsageError where something else is named beside."""
+    """The corpus folder, if that is what is to be indexed; UsageError where more is named beside it."""
     corpora = [source for source in sources if (source / CORPUS_FILE).is_file()]
     if corpora and len(sources) > 1:
         raise UsageError(f"{corpora[0]} is a corpus: index it by itself, then `index add` the others.")
