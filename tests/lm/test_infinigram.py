@@ -1,12 +1,15 @@
+import tempfile
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from index.naive import END, Naive
+from index.small_index import small_index
 from lm.naive_index import NaiveIndex
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
@@ -24,9 +27,9 @@ def model_of(documents, vocab_size=5, eos_id=0, vocab_size_of_rows=None):
     return InfinigramModel(NaiveIndex(documents, vocab_size, eos_id), vocab_size_of_rows)
 
 
-def write_greedily(model, prompt):
+def write_greedily(model, prompt, max_tokens=40):
     engine = Engine(Stateless(model), EngineParams(), eos_ids=[model.eos_id])
-    sequence = engine.add(prompt, SamplingParams(temperature=0, max_tokens=40))
+    sequence = engine.add(prompt, SamplingParams(temperature=0, max_tokens=max_tokens))
     while engine.has_work:
         engine.step()
     return sequence.output_ids
@@ -62,6 +65,31 @@ def test_scores_of_a_text_are_the_rows_of_its_prefixes(documents, text, with_end
         assert found.probs[at] == pytest.approx(distribution.probs[distribution.ids == followed[at]].sum())
         assert found.suffix_len[at] == distribution.suffix_len
         assert found.is_sparse[at] == distribution.is_sparse
+
+
+@given(st.lists(corpora, min_size=1, max_size=3), st.data())
+@settings(max_examples=40, deadline=None)
+def test_an_index_on_the_disk_gives_what_looking_at_every_token_gives(segments, data):
+    """Several segments, some documents deleted."""
+    documents = [ids for segment in segments for ids in segment]
+    deleted = data.draw(st.frozensets(st.integers(0, len(documents) - 1)))
+    live = [ids for number, ids in enumerate(documents) if number not in deleted]
+    assume(any(live))
+    texts = data.draw(st.lists(st.lists(tokens, max_size=9), min_size=1, max_size=3))
+    contexts = [Context(tuple(text)) for text in texts]
+    naive = model_of(live)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        small_index(Path(folder), segments, deleted, vocab_size=5) as index,
+    ):
+        index.vocabulary.eos_id = 0
+        model = InfinigramModel(index)
+        np.testing.assert_array_equal(model.next_logprobs(contexts), naive.next_logprobs(contexts))
+        for text in texts:
+            found, expected = model.score(text, with_end=True), naive.score(text, with_end=True)
+            np.testing.assert_array_equal(found.probs, expected.probs)
+            np.testing.assert_array_equal(found.suffix_len, expected.suffix_len)
+            np.testing.assert_array_equal(found.is_sparse, expected.is_sparse)
 
 
 def test_a_document_end_is_an_eos_beside_ordinary_tokens_of_that_id():
@@ -101,6 +129,13 @@ def test_greedy_text_is_the_corpus_to_its_end():
     document = [3, 1, 4, 1, 2, 3, 3, 2, 4, 4, 1, 1]
     model = model_of([document, [2, 2]])
     assert write_greedily(model, document[:3]) == [*document[3:], model.eos_id]
+
+
+def test_greedy_text_over_an_index_on_the_disk_is_the_corpus_too(tmp_path):
+    document = list(b"a pot still is the small apparatus that turns a weak wash into a strong spirit")
+    with small_index(tmp_path, [[document], [list(b"another text")]], vocab_size=256) as index:
+        model = InfinigramModel(index)
+        assert write_greedily(model, document[:9], 100) == [*document[9:], 256]
 
 
 def test_an_index_without_tokens_is_refused():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from index.small_index import small_index
 from lm.naive_index import NaiveIndex
 from potstill.lm.context import Context
 from potstill.lm.infinigram import InfinigramModel
@@ -20,11 +21,20 @@ def table():
     return TableModel({(): [1, 2, 3], (1,): [0, 0, 1], (1, 2): [5, 1, 1]})
 
 
-def infinigram(vocab_size):
-    """Of documents that hold pieces of the contexts asked about, and an end after one of them."""
+def some_documents(vocab_size):
+    """They hold pieces of the contexts asked about, and an end after one of them."""
     asked = [context.token_ids for context in contexts(vocab_size)]
-    documents = [asked[0], asked[3][2:9] + asked[0], asked[-1][5:], asked[2], (0, 1)]
-    return InfinigramModel(NaiveIndex(documents, vocab_size))
+    return [asked[0], asked[3][2:9] + asked[0], asked[-1][5:], asked[2], (0, 1)]
+
+
+def infinigram(vocab_size):
+    return InfinigramModel(NaiveIndex(some_documents(vocab_size), vocab_size))
+
+
+def infinigram_on_disk(folder):
+    return InfinigramModel(
+        small_index(folder, [some_documents(61)[:3], some_documents(61)[3:]], vocab_size=61)
+    )
 
 
 WEIGHTS = Interpolation(sparse=0.6, nonsparse=0.2)
@@ -33,6 +43,7 @@ EVERY_LM = {
     "gemma": lambda request: request.getfixturevalue("gemma"),
     "llama": lambda request: request.getfixturevalue("llama"),
     "infinigram": lambda request: infinigram(61),
+    "infinigram on disk": lambda request: infinigram_on_disk(request.getfixturevalue("tmp_path")),
     "interpolated table": lambda request: InterpolatedModel(infinigram(3), table(), WEIGHTS),
     "interpolated gemma": lambda request: InterpolatedDecoder(
         infinigram(61), request.getfixturevalue("gemma"), WEIGHTS
