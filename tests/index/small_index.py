@@ -124,7 +124,7 @@ def _write_documents(folder: Path, documents: Sequence[Ids]) -> None:
     rows["first_symbol"] = np.cumsum([0, *(len(ids) + 1 for ids in documents)])
     rows["record"][:-1] = range(len(documents))
     (folder / "documents.bin").write_bytes(rows.tobytes())
-    source = {"path": "numbers.jsonl", "kind": "jsonl", "compression": "", "bytes": 0}
+    source = {"path": "numbers.jsonl", "kind": "jsonl", "compression": "none", "bytes": 0}
     (folder / "sources.jsonl").write_text(json.dumps(source) + "\n")
 
 

@@ -32,6 +32,8 @@ class Numbering:
         self, signs: Sequence[int], num_documents: Sequence[int], deleted: Iterable[DocumentPlace] = ()
     ) -> None:
         self._signs = list(signs)
+        # The segments whose documents have numbers.
+        self.positive = [segment for segment, sign in enumerate(signs) if sign > 0]
         live = [count if sign > 0 else 0 for sign, count in zip(signs, num_documents, strict=True)]
         self._firsts = [0, *accumulate(live)]
         self._masks: dict[int, Bools] = {}
@@ -45,13 +47,15 @@ class Numbering:
         """Every document number there is, those of deleted documents included."""
         return range(self._firsts[-1])
 
-    @property
-    def positive(self) -> list[int]:
-        """The segments whose documents have numbers."""
-        return [segment for segment, sign in enumerate(self._signs) if sign > 0]
-
     def is_positive(self, segment: int) -> bool:
         return self._signs[segment] > 0
+
+    def check(self, segment: int, place: int) -> None:
+        """UsageError unless the segment holds documents of the index, and the place in it is not negative."""
+        if segment not in self.positive or not 0 <= place < 2**63:
+            raise UsageError(
+                f"There is no place {place} of segment {segment}: the index has segments {self.positive}."
+            )
 
     def place_of(self, number: int) -> DocumentPlace:
         if number not in self.numbers:

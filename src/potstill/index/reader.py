@@ -228,12 +228,15 @@ class Index:
         return [RankRange(*each) for each in found if self._numbering.is_positive(each[0])]
 
     def at_rank(self, segment: int, rank: int) -> Occurrence:
-        """The place of a suffix by its rank in a segment's order."""
+        """The place of a suffix by its rank in a segment's order, as `ranges` tells them."""
+        self._numbering.check(segment, rank)
         with query_told():
-            return self.at_position(segment, int(self.reader.positions(segment, rank, rank + 1)[0]))
+            position = int(self.reader.positions(segment, rank, rank + 1)[0])
+        return self.at_position(segment, position)
 
     def at_position(self, segment: int, position: int) -> Occurrence:
-        """The document and offset of a symbol of a segment."""
+        """The document and offset of a token, or of a document's end, by its place in a segment's stream."""
+        self._numbering.check(segment, position)
         with query_told():
             documents, offsets = self.reader.documents(segment, np.array([position], np.uint64))
         number = self._numbering.number_of(DocumentPlace(segment, int(documents[0])))
