@@ -4,6 +4,7 @@ On a terminal tables are drawn by rich; anywhere else they are plain lines.
 """
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 # Marks that turn the reading direction, so that a line shows something else than it says.
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_STRAY = re.compile("[\ud800-\udfff]")
 _STEERS = ("Cc", "Zl", "Zp", "Cs")
 
 
@@ -21,7 +23,11 @@ def printable(text: object) -> str:
 
 def print_json(schema: str, content: Mapping[str, Any]) -> None:
     """One object on stdout; `schema` names its form and version."""
-    text = json.dumps({"schema": schema, **content}, ensure_ascii=not _prints_unicode(), indent=1)
+    told = {"schema": schema, **content}
+    text = json.dumps(told, ensure_ascii=not _prints_unicode(), indent=1)
+    if _STRAY.search(text):
+        # A path that is not UTF-8 cannot be printed as it is.
+        text = json.dumps(told, indent=1)
     print(text)
 
 

@@ -12,8 +12,10 @@ from potstill.errors import UsageError
 from potstill.files import sync_folder
 from potstill.locks import locked
 
+# What deduplication left out, and why.
+DROPPED_FILE = "dropped.jsonl"
 _BUILDING = ".building"
-_OURS = (TOKENS, DOCUMENTS, OFFSETS, SOURCES, CHECKSUMS_FILE, VOCABULARY_FOLDER, _BUILDING)
+_OURS = (TOKENS, DOCUMENTS, OFFSETS, SOURCES, CHECKSUMS_FILE, VOCABULARY_FOLDER, DROPPED_FILE, _BUILDING)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class StoreFacts:
     vocabulary       which vocabulary the tokens are of
     files            bytes of each file, by name
     checksums_crc32c CRC-32C of each 64 KiB block of checksums.bin
+    num_bytes        of the documents' text, as far as tokens stand for it; None where it was not counted
     """
 
     num_documents: int
@@ -43,6 +44,7 @@ class StoreFacts:
     vocabulary: VocabularyFacts
     files: dict[str, int]
     checksums_crc32c: tuple[int, ...]
+    num_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.num_documents, self.num_tokens) < 0 or not 1 <= self.symbol_bytes <= 4:

@@ -5,7 +5,7 @@ a store of many millions of documents opens at once.
 """
 
 import json
-import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -33,6 +33,7 @@ from potstill.errors import DamagedError, UsageError
 from potstill.records.formats import Compression, Kind
 
 _MAX_SOURCE_BYTES = 1 << 20
+_CHUNK_DOCUMENTS = 1 << 16
 
 
 class DocumentRow(NamedTuple):
@@ -139,6 +140,17 @@ class Store:
             raise self._contradiction(document)
         return symbols - np.uint32(1)
 
+    def each_document(self) -> Iterator[Ids]:
+        """The token ids of every document, in order; a few MiB are read at a time."""
+        for first in range(0, self.num_documents, _CHUNK_DOCUMENTS):
+            stop = min(first + _CHUNK_DOCUMENTS, self.num_documents)
+            firsts = self.documents(first, stop + 1)["first_symbol"].tolist()
+            for document in range(first, stop):
+                begin, end = firsts[document - first], firsts[document - first + 1] - 1
+                if not 0 <= begin <= end < self.num_symbols:
+                    raise self._contradiction(document)
+                yield self.symbols(begin, end) - np.uint32(1)
+
     def document(self, document: int) -> DocumentRow:
         """UsageError unless 0 <= document < num_documents."""
         if not 0 <= document < self.num_documents:
@@ -227,8 +239,3 @@ class Store:
             f"{self.folder / DOCUMENTS}, byte {document * DOCUMENT_BYTES:,}: the row of document "
             f"{document:,} does not fit {TOKENS}. Build it again."
         )
-
-
-def shown_path(path: Path) -> str:
-    """A path as text that can be printed: bytes that are not UTF-8 as escapes."""
-    return os.fsencode(path).decode(errors="backslashreplace")

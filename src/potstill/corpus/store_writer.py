@@ -47,6 +47,7 @@ class StoreWriter:
         )
         self._offsets = OffsetsWriter(folder) if vocabulary.kind == "tokenizer" else None
         self._num_symbols = self._num_documents = self._num_sources = 0
+        self._num_bytes = 0
         # How much of all that will be appended has been; for the estimate when the disk is full.
         self.share_done = 0.0
 
@@ -72,6 +73,7 @@ class StoreWriter:
             self._offsets.append(batch)
         rows["first_symbol"] += self._num_symbols
         self._documents.write(rows.tobytes())
+        self._num_bytes += _num_bytes(batch)
         self._num_symbols += len(symbols)
         self._num_documents += len(rows)
 
@@ -101,6 +103,7 @@ class StoreWriter:
             vocabulary=self._vocabulary,
             files=checked.files,
             checksums_crc32c=checked.crc32c,
+            num_bytes=self._num_bytes,
         )
 
     def close(self) -> None:
@@ -122,6 +125,13 @@ class StoreWriter:
                 self._tokens.write(symbol_bytes(read_symbols(np.frombuffer(chunk, np.uint8), 1), 2))
         (self.folder / _NARROW).unlink()
         self._width = 2
+
+
+def _num_bytes(batch: EncodedBatch) -> int:
+    """Of the documents that end in the batch; where every token is a byte, of those that stand in it."""
+    if batch.before is None:
+        return int(np.count_nonzero(batch.symbols))
+    return int(batch.before[batch.symbols == 0].sum())
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""`potstill corpus`: documents tokenized once, to be indexed, searched and learned from."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from potstill.cli.decontaminate import decontaminate
+from potstill.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from potstill.corpus.build import Built
+    from potstill.corpus.stats import CorpusStats
+
+app = typer.Typer(
+    help="Turn texts into a corpus, see what is in it, drop what is in it twice.", no_args_is_help=True
+)
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(metavar="SOURCE", help="Text, code, .jsonl, .csv, .parquet; a folder; a pattern."),
+]
+Corpus = Annotated[Path, typer.Argument(metavar="CORPUS", help="The folder of a corpus.")]
+Out = Annotated[Path, typer.Option(metavar="CORPUS", help="The folder to make; it must be new.")]
+TokenizerOf = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="MODEL",
+        help="Whose tokens; `bytes` for raw bytes. Left out: the embedded model's, bytes without one.",
+    ),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Field of records; left out: text, input, content or document."),
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processes that tokenize; left out: one a core.")
+]
+Similarity = Annotated[
+    float, typer.Option(metavar="S", help="Least share of common 5-grams of near duplicates, above 0.")
+]
+EqualOnly = Annotated[bool, typer.Option("--equal-only", help="Drop only documents that are equal.")]
+
+
+@app.command()
+def build(
+    sources: Sources,
+    out: Out,
+    tokenizer: TokenizerOf = None,
+    field: Field = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Tokenize everything in SOURCE into a corpus."""
+    from potstill.cli.index_vocabulary import choose_vocabulary
+    from potstill.corpus.build import build_corpus
+    from potstill.progress import progress_for
+
+    progress = progress_for(sys.stderr, quiet=quiet)
+    vocabulary = choose_vocabulary(sources, tokenizer, progress)
+    built = build_corpus(sources, out, vocabulary, field=field, workers=workers, progress=progress)
+    _tell_passed_over(built, quiet or json_)
+    _show(out, json_, "potstill.corpus-build/1", {"passed_over": _passed_over(built)})
+
+
+@app.command()
+def stats(corpus: Corpus, json_: Json = False) -> None:
+    """Show how much is in a corpus, and of what."""
+    _show(corpus, json_, "potstill.corpus-stats/1", {})
+
+
+@app.command()
+def dedup(
+    corpus: Corpus,
+    out: Out,
+    similarity: Similarity = 0.8,
+    equal_only: EqualOnly = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write the corpus without documents that say again what an earlier one says.
+
+    OUT/dropped.jsonl tells which went, where they are from, and which document says the same.
+    """
+    from potstill.cli.output import say
+    from potstill.corpus.deduplicate import deduplicate
+    from potstill.corpus.duplicates import DuplicateSettings
+    from potstill.progress import progress_for
+
+    settings = DuplicateSettings(None if equal_only else similarity)
+    done = deduplicate(corpus, out, settings, progress_for(sys.stderr, quiet=quiet))
+    dropped = {"equal": done.num_equal, "near": done.num_near}
+    if not json_:
+        say(
+            f"{done.num_before:,} documents: {done.num_equal:,} equal and {done.num_near:,} near ones dropped."
+        )
+    _show(out, json_, "potstill.corpus-dedup/1", {"dropped": dropped})
+
+
+def _show(corpus: Path, as_json: bool, schema: str, more: dict[str, Any]) -> None:
+    from potstill.cli.output import print_json, print_table
+    from potstill.corpus.stats import corpus_stats
+    from potstill.corpus.store import Store
+
+    store = Store(corpus)
+    found = corpus_stats(store)
+    facts = store.facts.vocabulary
+    if as_json:
+        vocabulary = {"kind": facts.kind, "size": facts.vocab_size, "fingerprint": facts.fingerprint}
+        print_json(schema, {"corpus": str(corpus), "vocabulary": vocabulary, **_told(found), **more})
+        return
+    tokens = "bytes" if facts.kind == "bytes" else f"tokenizer of {facts.vocab_size:,}"
+    print_table(("corpus", str(corpus)), [("tokens are", tokens), *_rows(found)], right=())
+
+
+def _told(found: "CorpusStats") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(found), "bytes_a_token": found.bytes_a_token}
+
+
+def _rows(found: "CorpusStats") -> list[tuple[str, str]]:
+    from potstill.cli.output import format_bytes
+
+    a_token = found.bytes_a_token
+    return [
+        ("documents", f"{found.num_documents:,} ({found.num_empty:,} empty)"),
+        ("tokens", f"{found.num_tokens:,}"),
+        ("text", format_bytes(found.num_bytes)),
+        ("bytes a token", "" if a_token is None else f"{a_token:.2f}"),
+        ("width", f"{found.symbol_bytes} bytes a token"),
+        ("longest", f"{found.longest:,} tokens"),
+        ("sources", ", ".join(f"{count:,} {kind}" for kind, count in found.sources.items())),
+        ("on disk", format_bytes(found.folder_bytes)),
+    ]
+
+
+def _passed_over(built: "Built") -> list[dict[str, str]]:
+    return [{"path": str(each.path), "reason": each.reason} for each in built.passed_over]
+
+
+def _tell_passed_over(built: "Built", is_quiet: bool) -> None:
+    from potstill.cli.output import say
+
+    shown = 10
+    if is_quiet or not built.passed_over:
+        return
+    say(f"{len(built.passed_over):,} files are no text and were passed over:")
+    for each in built.passed_over[:shown]:
+        say(f"  {each.path} ({each.reason})")
+    if len(built.passed_over) > shown:
+        say(f"  and {len(built.passed_over) - shown:,} more; --json names them all")
+
+
+app.command()(decontaminate)
