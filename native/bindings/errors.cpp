@@ -66,6 +66,7 @@ void bind_errors(nb::module_& m) {
     bind_error<DamagedFile>(m, "DamagedFileError",
                             "A file of an index is not what was written; says which and at which byte.");
     bind_error<Cancelled>(m, "CancelledError", "The call ended early because its Work was cancelled.");
+    nb::register_exception_translator(&translate<PartTooLarge>, PyExc_MemoryError);
     nb::register_exception_translator(&translate_refusal);
 }
 

@@ -31,6 +31,12 @@ class FileRefused : public std::system_error {
 
 [[noreturn]] inline void throw_errno(const std::string& file) { throw FileRefused(errno, file); }
 
+// Sorting a part takes more memory than the caller may have.
+class PartTooLarge : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 // The caller asked a long piece of work to stop.
 class Cancelled : public std::runtime_error {
   public:

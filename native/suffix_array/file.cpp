@@ -9,6 +9,12 @@
 #include "suffix_array/error.hpp"
 
 namespace potstill {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kWriteBackBytes = std::uint64_t{8} << 20;
+
+}  // namespace
 
 InputFile::InputFile(const std::string& path)
     : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
@@ -43,10 +49,13 @@ void InputFile::read(void* out, std::size_t size, std::uint64_t offset) const {
     if (got < size) throw DamagedFile(path_, offset + got, "the file ends here, and should not");
 }
 
-OutputFile::OutputFile(const std::string& path, std::size_t buffer_bytes)
-    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+OutputFile::OutputFile(const std::string& path, std::uint64_t offset, bool replaces)
+    : path_(path),
+      descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | (replaces ? O_TRUNC : 0) | O_CLOEXEC, 0666)),
+      offset_(offset),
+      written_back_(offset),
+      buffer_(kBufferBytes) {
     if (descriptor_ < 0) throw_errno(path_);
-    buffer_.resize(buffer_bytes);
 }
 
 OutputFile::~OutputFile() {
@@ -65,6 +74,16 @@ void OutputFile::append(const void* bytes, std::size_t size) {
     used_ += size;
 }
 
+void OutputFile::append_file(const std::string& path) {
+    const InputFile file(path);
+    std::vector<unsigned char> piece(kBufferBytes);
+    for (std::uint64_t offset = 0;; offset += piece.size()) {
+        const std::size_t size = file.read_up_to(piece.data(), piece.size(), offset);
+        append(piece.data(), size);
+        if (size < piece.size()) return;
+    }
+}
+
 void OutputFile::finish() {
     flush();
     if (fsync(descriptor_) != 0) throw_errno(path_);
@@ -80,14 +99,24 @@ void OutputFile::flush() {
 
 void OutputFile::write_out(const unsigned char* bytes, std::size_t size) {
     while (size > 0) {
-        const ssize_t written = write(descriptor_, bytes, size);
+        const ssize_t written = pwrite(descriptor_, bytes, size, static_cast<off_t>(offset_));
         if (written >= 0) {
             bytes += written;
             size -= static_cast<std::size_t>(written);
+            offset_ += static_cast<std::uint64_t>(written);
         } else if (errno != EINTR) {
             throw_errno(path_);
         }
     }
+#ifdef SYNC_FILE_RANGE_WRITE
+    // The disk works while we go on, so that the sync at the end has little left to wait for. A refusal tells
+    // nothing that the sync will not.
+    if (offset_ - written_back_ >= kWriteBackBytes) {
+        sync_file_range(descriptor_, static_cast<off_t>(written_back_),
+                        static_cast<off_t>(offset_ - written_back_), SYNC_FILE_RANGE_WRITE);
+        written_back_ = offset_;
+    }
+#endif
 }
 
 }  // namespace potstill
