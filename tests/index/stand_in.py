@@ -8,7 +8,7 @@ import numpy as np
 
 from potstill.corpus.store import Provenance
 from potstill.corpus.vocabulary import ByteVocabulary, Vocabulary
-from potstill.index.results import Occurrence, Passage, Spans
+from potstill.index.results import Occurrence, Passage
 from potstill.index.snippets import snippet
 
 WIDTH = 4
@@ -53,16 +53,6 @@ class StandIn:
                 length += 1
             lengths.append(length)
         return np.array(lengths, np.int32)
-
-    def spans(self, ids: np.ndarray, min_length: int = 1) -> Spans:
-        lengths, reached, found = self.longest_matches(ids), 0, []
-        for start, length in enumerate(lengths.tolist()):
-            if length and start + length > reached:
-                reached = start + length
-                if length >= min_length:
-                    found.append((start, length, self.count(ids[start : start + length])))
-        columns = np.array(found, np.int64).reshape(-1, 3).T
-        return Spans(columns[0].astype(np.int32), columns[1].astype(np.int32), columns[2])
 
     def occurrence(
         self, document: int, token_offset: int, num_tokens: int, *, context_tokens: int = 20

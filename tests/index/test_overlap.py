@@ -5,7 +5,6 @@ import re
 from functools import cache
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from tokenizers import Tokenizer as Backend
 from index.stand_in import StandIn
 from potstill.corpus.vocabulary import ByteVocabulary, TokenizerVocabulary, Vocabulary
 from potstill.errors import ConfigError
-from potstill.index.overlap import OverlapSettings, longest_runs, measure
+from potstill.index.overlap import OverlapSettings, measure
 from potstill.tokenization.tokenizer import Tokenizer
 
 WORDS = re.split(
@@ -187,13 +186,6 @@ def test_texts_measured_together_are_measured_as_if_alone() -> None:
             other.shared,
             other.windows.tolist(),
         )
-
-
-def test_runs_end_with_their_text() -> None:
-    index = StandIn.of(["abcd"])
-    rows = [np.frombuffer(text, np.uint8).astype(np.uint32) for text in (b"ab", b"", b"cdx")]
-    assert [run.tolist() for run in longest_runs(index, rows)] == [[2, 1], [], [2, 1, 0]]
-    assert longest_runs(index, []) == []
 
 
 @pytest.mark.parametrize("wrong", [{"ngram": 2}, {"min_words": 0}])

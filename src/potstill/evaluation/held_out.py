@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.index.overlap import longest_runs
+from potstill.index.runs import longest_runs
 
 if TYPE_CHECKING:
     from potstill.index.reader import Index

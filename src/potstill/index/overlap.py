@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.errors import ConfigError
+from potstill.index.runs import longest_runs
 from potstill.index.words import Aligned, Borders, Int64s, align
 
 if TYPE_CHECKING:
@@ -115,18 +116,6 @@ def measure(
         found += _measure_batch(index, aligned[first:stop], chosen, threads)
         first = stop
     return found
-
-
-def longest_runs(index: "Index", texts: Sequence[NDArray[np.uint32]], *, threads: int = 1) -> list[Int64s]:
-    """For each token of each text, how many tokens from it on occur together, within its text."""
-    sizes = [len(ids) for ids in texts]
-    if not sum(sizes):
-        return [np.zeros(0, np.int64) for _ in sizes]
-    lengths = np.asarray(index.longest_matches(np.concatenate(texts), threads=threads), dtype=np.int64)
-    stops = np.cumsum(sizes)
-    # A match that runs on into the next text is cut at its own text's end; what begins a match occurs too.
-    room = np.repeat(stops, sizes) - np.arange(len(lengths))
-    return np.split(np.minimum(lengths, room), stops[:-1])
 
 
 def _measure_batch(

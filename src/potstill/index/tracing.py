@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.errors import ConfigError
+from potstill.index.runs import longest_runs, maximal
 from potstill.index.traced_documents import TracedDocument, retrieve
 from potstill.index.words import Aligned, Borders, Int64s, align
 
@@ -138,8 +139,9 @@ class _Candidate(NamedTuple):
 def _candidates(index: "Index", text: Aligned, settings: TraceSettings) -> list[_Candidate]:
     """Maximal spans cut to whole words that are long and rare enough, from left to right."""
     shortest = settings.min_tokens or MIN_TOKENS[index.vocabulary.kind]
-    spans = index.spans(text.ids, shortest)
-    whole = _whole_words(text, spans.starts.astype(np.int64), (spans.starts + spans.lengths).astype(np.int64))
+    (runs,) = longest_runs(index, [text.ids])
+    spans = maximal(runs, shortest)
+    whole = _whole_words(text, spans.starts, spans.stops)
     long = whole.stops - whole.starts >= shortest
     starts, stops = whole.starts[long], whole.stops[long]
     lengths = stops - starts
