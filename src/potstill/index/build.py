@@ -21,8 +21,9 @@ from potstill.index.commit import changing, close_work, commit, open_work, vocab
 from potstill.index.fingerprints import fingerprint_of, stamps
 from potstill.index.manifest import SEGMENTS, VOCABULARIES, Manifest, SegmentEntry
 from potstill.index.open import checked_header
-from potstill.index.segment_build import MakeStore, SortSettings, keep_segment, keep_store, link_files
+from potstill.index.segment_build import MakeStore, keep_segment, keep_store, link_files
 from potstill.index.segment_files import check_files
+from potstill.index.sorting import SortSettings
 from potstill.progress import Progress, Silent
 
 

@@ -16,9 +16,10 @@ from potstill.index.commit import changing, close_work, commit, open_work, was_c
 from potstill.index.fingerprints import fingerprint_of
 from potstill.index.manifest import Manifest, SegmentEntry, require_index
 from potstill.index.open import open_generation
-from potstill.index.segment_build import SortSettings, keep_segment, keep_store
+from potstill.index.segment_build import keep_segment, keep_store
 from potstill.index.segment_files import DeletedRun
 from potstill.index.selection import select_documents
+from potstill.index.sorting import SortSettings
 from potstill.progress import Progress, Silent
 
 

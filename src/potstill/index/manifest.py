@@ -11,12 +11,12 @@ from typing import Any, Literal, TypeVar
 
 from potstill.corpus.sealed import read_sealed, write_sealed
 from potstill.corpus.vocabulary import VocabularyFacts
-from potstill.errors import ConfigError, DamagedError, MissingError
+from potstill.errors import ConfigError, DamagedError, MissingError, UsageError
 from potstill.locks import locked
 from potstill.settings import from_table, to_table
 
 SCHEMA = "potstill.index/1"
-NAME = "manifest.json"
+NAME, SHARDS_NAME = "manifest.json", "shards.json"
 SEGMENTS, VOCABULARIES, BUILDING = "segments", "vocabulary", ".building"
 _SEGMENT_NAME = re.compile(r"\d{6,}-[0-9a-f]{8}")
 _Content = TypeVar("_Content")
@@ -53,7 +53,7 @@ class Manifest:
     generation: int
     segments: tuple[SegmentEntry, ...]
     vocabulary: VocabularyFacts
-    made_by: str
+    made_by: str = ""
     interpolation: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +78,10 @@ class Manifest:
 def read_manifest(index: Path) -> Manifest:
     """MissingError if the folder is no index, DamagedError if the manifest is altered or newer."""
     path = index / NAME
+    if (index / SHARDS_NAME).is_file():
+        raise UsageError(
+            f"{index} is in shards, which are not changed once they are built. Build it again instead."
+        )
     if not path.is_file():
         raise MissingError(
             f"{index} is no index (it has no {NAME}). Make one: potstill index build SOURCE --out {index}"
@@ -131,7 +135,7 @@ class _Stored:
     generation: int
     segments: tuple[SegmentEntry, ...]
     vocabulary: VocabularyFacts
-    made_by: str
+    made_by: str = ""
 
     def __post_init__(self) -> None:
         Manifest(self.generation, self.segments, self.vocabulary, self.made_by)

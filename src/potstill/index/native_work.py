@@ -6,16 +6,22 @@ from typing import TypeVar
 
 from potstill import _native
 from potstill.index.native_errors import damage_told
-from potstill.progress import Progress
+from potstill.progress import Progress, Task
 
 _Result = TypeVar("_Result")
 _POLL_S = 0.05
 
 
 def run_native(
-    call: Callable[[_native.Work], _Result], progress: Progress, name: str, total: float, unit: str
+    call: Callable[[_native.Work], _Result],
+    progress: Progress,
+    name: str,
+    total: int,
+    unit: str = "tokens",
+    *,
+    units: int = 1,
 ) -> _Result:
-    """What `call` returns; its `Work` counts to about `total`.
+    """What `call` returns; its `Work` counts to about `units` for each of `total`.
 
     Python handles signals between the looks at `Work.done`. An exception, such as KeyboardInterrupt, cancels
     the call and is raised once the call has ended, so that nothing writes any more.
@@ -33,7 +39,8 @@ def run_native(
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
-        _show(thread, work, progress, name, total, unit)
+        with progress.task(name, total, unit) as task:
+            _follow(thread, lambda: min(work.done // units, total), task)
     except BaseException:
         work.cancel()
         thread.join()
@@ -44,16 +51,11 @@ def run_native(
     return results[0]
 
 
-def _show(
-    thread: threading.Thread, work: _native.Work, progress: Progress, name: str, total: float, unit: str
-) -> None:
-    shown = 0
-    with progress.task(name, total, unit) as task:
-        while True:
-            thread.join(_POLL_S)
-            done = min(work.done, int(total))
-            if done > shown:
-                task.advance(done - shown)
-                shown = done
-            if not thread.is_alive():
-                break
+def _follow(thread: threading.Thread, done: Callable[[], int], task: Task) -> None:
+    told = 0
+    while thread.is_alive():
+        thread.join(_POLL_S)
+        reached = done()
+        if reached > told:
+            task.advance(reached - told)
+            told = reached

@@ -10,39 +10,28 @@ How the stream was cut into parts never shows in the segment.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from potstill import _native
-from potstill.corpus.manifest import StoreFacts, read_corpus_facts
+from potstill.corpus.manifest import TOKENS, StoreFacts, read_corpus_facts
 from potstill.corpus.store import Store
-from potstill.files import writing_folder
-from potstill.index.native_work import run_native
+from potstill.files import sync_folder, writing_folder
 from potstill.index.parts import Part, plan_parts
 from potstill.index.segment_files import DeletedRun, seal_segment
+from potstill.index.sorting import SortSettings, merge_lists, most_symbols, sort_at_once, sort_one_part
 from potstill.progress import Progress
 
 STORE, SEGMENT = "store", "segment"
 # Another disk, a file system without links, or one file with too many of them.
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)
+
 MakeStore = Callable[[Path], object]
-
-
-@dataclass(frozen=True)
-class SortSettings:
-    """memory_bytes  that sorting may hold
-    with_tables   write the tables of one and two tokens too
-    num_threads   of the sort and the merge
-    """
-
-    memory_bytes: int
-    with_tables: bool = True
-    num_threads: int = 1
+# Writes the suffix files of `folder`/tokens.bin beside it; the number of bigrams, None without tables.
+Sort = Callable[[Path, StoreFacts], int | None]
 
 
 def keep_store(work: Path, make_store: MakeStore) -> StoreFacts:
@@ -58,34 +47,29 @@ def keep_segment(
     work: Path, settings: SortSettings, progress: Progress, deletes: tuple[DeletedRun, ...] = ()
 ) -> Path:
     """The finished segment of the store in `work`; a negative one tells which documents it `deletes`."""
-    segment, store = work / SEGMENT, work / STORE
-    if segment.exists():
-        return segment
-    facts = read_corpus_facts(store)
-    parts = plan_parts(_borders(store, facts), _part_symbols(facts, settings))
-    if len(parts) > 1:
+
+    def sort(folder: Path, facts: StoreFacts) -> int | None:
+        parts = _plan(work / STORE, facts, settings)
+        if len(parts) <= 1:
+            return sort_at_once(folder, facts, settings, progress)
         for part in parts:
-            _keep_part(work, part, facts, progress)
-    with writing_folder(segment) as folder:
-        link_files(store, facts.files, folder)
-        if len(parts) > 1:
-            num_bigrams = _merge(work, folder, parts, facts, settings, progress)
-        else:
-            num_bigrams = _sort(folder, facts, settings, progress)
-        seal_segment(folder, sealed_facts(facts, deletes), num_bigrams=num_bigrams)
+            _keep_part(work, part, facts, settings, progress)
+        lists = [_native.PartFile(work / part.file_name, part.first) for part in parts]
+        return merge_lists(folder, lists, facts, settings, progress)
+
+    return seal_sorted(work, sort, deletes)
+
+
+def seal_sorted(work: Path, sort: Sort, deletes: tuple[DeletedRun, ...] = ()) -> Path:
+    """The finished segment of the store in `work`, its suffixes written by `sort` unless they are there."""
+    segment, store = work / SEGMENT, work / STORE
+    if not segment.exists():
+        facts = read_corpus_facts(store)
+        with writing_folder(segment) as folder:
+            link_files(store, facts.files, folder)
+            num_bigrams = sort(folder, facts)
+            seal_segment(folder, _sealed_facts(facts, deletes), num_bigrams=num_bigrams)
     return segment
-
-
-def sealed_facts(facts: StoreFacts, deletes: tuple[DeletedRun, ...] = ()) -> dict[str, Any]:
-    """What `seal_segment` wants to know of a store."""
-    return {
-        "num_documents": facts.num_documents,
-        "num_tokens": facts.num_tokens,
-        "num_symbols": facts.num_symbols,
-        "symbol_bytes": facts.symbol_bytes,
-        "vocabulary": facts.vocabulary,
-        "deletes": deletes,
-    }
 
 
 def link_files(source: Path, names: Iterable[str], folder: Path) -> None:
@@ -99,46 +83,29 @@ def link_files(source: Path, names: Iterable[str], folder: Path) -> None:
             shutil.copyfile(source / name, folder / name)
 
 
-def _borders(store: Path, facts: StoreFacts) -> NDArray[np.int64]:
+def _plan(store: Path, facts: StoreFacts, settings: SortSettings) -> list[Part]:
+    most = most_symbols(facts, settings)
+    if most >= facts.num_symbols:
+        return [Part(0, facts.num_symbols, False)]
     rows = Store(store, facts=facts).documents()
-    return rows["first_symbol"].astype(np.int64)
+    return plan_parts(rows["first_symbol"].astype(np.int64), most)
 
 
-def _part_symbols(facts: StoreFacts, settings: SortSettings) -> int:
-    """Symbols that can be sorted at once within the memory."""
-    raise NotImplementedError
+def _keep_part(work: Path, part: Part, facts: StoreFacts, settings: SortSettings, progress: Progress) -> None:
+    path = work / part.file_name
+    if not path.exists():
+        partial = work / f".tmp-{part.file_name}"
+        sort_one_part(work / STORE / TOKENS, part, partial, facts, settings, progress)
+        os.replace(partial, path)
+        sync_folder(work)
 
 
-def _sort(folder: Path, facts: StoreFacts, settings: SortSettings, progress: Progress) -> int | None:
-    num_bigrams = run_native(
-        lambda work: _native.build_suffixes(
-            str(folder),
-            facts.symbol_bytes,
-            facts.num_symbols,
-            facts.num_documents,
-            facts.vocabulary.vocab_size,
-            settings.with_tables,
-            settings.num_threads,
-            work,
-        ),
-        progress,
-        "sort",
-        facts.num_symbols,
-        "tokens",
-    )
-    return num_bigrams if settings.with_tables else None
-
-
-def _keep_part(work: Path, part: Part, facts: StoreFacts, progress: Progress) -> None:
-    raise NotImplementedError
-
-
-def _merge(
-    work: Path,
-    folder: Path,
-    parts: Sequence[Part],
-    facts: StoreFacts,
-    settings: SortSettings,
-    progress: Progress,
-) -> int | None:
-    raise NotImplementedError
+def _sealed_facts(facts: StoreFacts, deletes: tuple[DeletedRun, ...]) -> dict[str, Any]:
+    return {
+        "num_documents": facts.num_documents,
+        "num_tokens": facts.num_tokens,
+        "num_symbols": facts.num_symbols,
+        "symbol_bytes": facts.symbol_bytes,
+        "vocabulary": facts.vocabulary,
+        "deletes": deletes,
+    }
