@@ -15,7 +15,7 @@ DOCUMENTS = {
     "still.txt": "The still of copper stands in the yard, and the old man says nothing about it to anyone.",
     "winter.txt": "A quick brown fox. Nothing else was said that winter.\x1b[31m The end\u202e.",
 }
-TEXT = "He said: the still of copper stands in the yard, and nothing else was said that winter.\x1b[2J"
+TEXT = "He said: the still of copper stands in the yard, and nothing else was said that winter. Ah\x1b[2J"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How far texts run on as they stand in the corpus, from each of their tokens; of many texts, and of long ones.
+"""How far texts run on as they stand in the corpus, from each of their tokens; of many texts and long ones.
 
 A text that stands in the corpus as a whole has a run to its end from every token: comparing them one by one
 would take the square of its length. So runs of long texts are first measured up to a bound, and what reaches
