@@ -92,12 +92,10 @@ def dedup(
 
     settings = DuplicateSettings(None if equal_only else similarity)
     done = deduplicate(corpus, out, settings, progress_for(sys.stderr, quiet=quiet))
-    dropped = {"equal": done.num_equal, "near": done.num_near}
     if not json_:
-        say(
-            f"{done.num_before:,} documents: {done.num_equal:,} equal and {done.num_near:,} near ones dropped."
-        )
-    _show(out, json_, "potstill.corpus-dedup/1", {"dropped": dropped})
+        say(f"{done.num_equal:,} equal and {done.num_near:,} near documents of {done.num_before:,} dropped.")
+    told = {"dropped": {"equal": done.num_equal, "near": done.num_near}}
+    _show(out, json_, "potstill.corpus-dedup/1", told)
 
 
 def _show(corpus: Path, as_json: bool, schema: str, more: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class SourceReader:
 
     field          of records that holds the text; None takes the first of text, input, content, document
     cut            where long documents may be cut; None keeps them whole
-    skips_mark     whether a byte order mark at a file's beginning is no part of its document
+    skips_mark     for a tokenizer: a byte order mark at a file's beginning is no part of its document
     passed_over    files that turned out to be no text
     done_bytes     of the files as they lie on the disk, about
     """
@@ -109,13 +109,19 @@ class SourceReader:
         with reading(source.path, source.compression) as stream:
             assert isinstance(stream, io.BufferedReader)
             head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
-            if is_never_text(source.path) or not looks_like_text(head):
+            if not self._takes(file, head):
                 self._pass_over(file, "no text, by its first bytes")
                 return
             skipped = len(_BYTE_ORDER_MARK) if self.skips_mark and head.startswith(_BYTE_ORDER_MARK) else 0
             stream.read(skipped)
             for piece in self._pieces(stream):
                 yield PlacedPiece(piece, source, skipped, 0)
+
+    def _takes(self, file: SourceFile, head: bytes) -> bool:
+        """A file that was named is read if it can be: a NUL is nothing a tokenizer knows, but it is a byte."""
+        if file.is_named:
+            return not self.skips_mark or b"\0" not in head
+        return not is_never_text(file.path) and looks_like_text(head)
 
     def _pieces(self, stream: BinaryIO) -> Iterator[Piece]:
         held, start = b"", 0

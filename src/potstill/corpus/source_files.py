@@ -116,6 +116,6 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _is_ours(folders: Sequence[str], names: Sequence[str]) -> bool:
     """Whether a folder is a corpus or an index, whose files hold texts a second time."""
-    return {"corpus.json", "checksums.bin"} <= set(names) or (
-        "manifest.json" in names and "segments" in folders
-    )
+    is_index = "manifest.json" in names and "segments" in folders
+    is_in_shards = "shards.json" in names and "shards" in folders
+    return {"corpus.json", "checksums.bin"} <= set(names) or is_index or is_in_shards
