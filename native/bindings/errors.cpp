@@ -1,4 +1,6 @@
 // The core's exceptions as Python's. Messages hold paths, which need not be UTF-8.
+#include <nanobind/stl/string.h>
+
 #include <exception>
 #include <string>
 #include <system_error>
@@ -52,7 +54,8 @@ void translate_refusal(const std::exception_ptr& thrown, void*) {
 
 template <typename Error>
 void bind_error(nb::module_& m, const char* name, const char* doc) {
-    const std::string full_name = std::string("potstill._native.") + name;
+    // Of the module as it was imported: the stub is made from one without a package.
+    const std::string full_name = nb::cast<std::string>(m.attr("__name__")) + "." + name;
     PyObject* type = PyErr_NewExceptionWithDoc(full_name.c_str(), doc, PyExc_Exception, nullptr);
     if (type == nullptr) throw nb::python_error();
     m.attr(name) = nb::handle(type);

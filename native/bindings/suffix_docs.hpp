@@ -108,6 +108,14 @@ inline constexpr const char* kDocumentsSignature =
 inline constexpr const char* kDocumentsDoc =
     "The document that holds each position, and how many tokens of it stand before.";
 
+inline constexpr const char* kPassageSignature =
+    "def passage(self, segment: int, rank: int, max_tokens: int) -> "
+    "tuple[int, int, int, int, numpy.typing.NDArray[numpy.uint32]]";
+inline constexpr const char* kPassageDoc = R"(The tokens around the suffix of a rank.
+
+The document, tokens of it before the suffix, its tokens, the first of them that is returned, and at most
+`max_tokens` ids from there on.)";
+
 inline constexpr const char* kSymbolsDoc =
     "Symbols first .. stop of the stream: token id + 1, and 0 where a document ends.";
 

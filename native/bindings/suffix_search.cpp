@@ -117,6 +117,12 @@ std::pair<Row<std::uint64_t>, Row<std::uint64_t>> documents(const Reader& reader
     return {to_numpy(std::move(places.documents)), to_numpy(std::move(places.offsets))};
 }
 
+std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, Row<std::uint32_t>> passage(
+    const Reader& reader, std::size_t number, std::uint64_t rank, std::uint64_t max_tokens) {
+    auto found = unlocked([&] { return potstill::passage(reader.segment(number), rank, max_tokens); });
+    return {found.document, found.offset, found.num_tokens, found.first, to_numpy(std::move(found.ids))};
+}
+
 std::vector<std::tuple<std::size_t, std::uint64_t, std::uint64_t>> ranges(const Reader& reader,
                                                                           nb::handle ids) {
     const TokenIds query(ids);
@@ -192,6 +198,8 @@ void bind_places(nb::class_<Reader>& reader) {
     reader.def("positions", &positions, "segment"_a, "lo"_a, "hi"_a, kPositionsDoc)
         .def("documents", &documents, nb::sig(kDocumentsSignature), "segment"_a, "positions"_a.noconvert(),
              kDocumentsDoc)
+        .def("passage", &passage, nb::sig(kPassageSignature), "segment"_a, "rank"_a, "max_tokens"_a,
+             kPassageDoc)
         .def(
             "symbols",
             [](const Reader& self, std::size_t number, std::uint64_t first, std::uint64_t stop) {

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "suffix_array/error.hpp"
+
 namespace potstill {
 namespace {
 
@@ -19,6 +21,18 @@ void check_document(const Segment& segment, std::uint64_t document) {
         throw std::out_of_range("there is no document " + std::to_string(document) + " of " +
                                 std::to_string(segment.shape().num_documents));
     }
+}
+
+std::vector<Token> tokens(const Segment& segment, Range positions) {
+    std::vector<Token> ids = symbols(segment, positions);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (ids[i]-- == 0) {
+            const auto width = static_cast<std::uint64_t>(segment.shape().symbol_bytes);
+            throw DamagedFile(segment.path("tokens.bin"), (positions.lo + i) * width,
+                              "a document ends where its row says that it goes on");
+        }
+    }
+    return ids;
 }
 
 }  // namespace
@@ -40,6 +54,20 @@ Places documents(const Segment& segment, std::span<const std::uint64_t> position
         places.offsets.push_back(position - segment.document_bounds(document).lo);
     }
     return places;
+}
+
+Passage passage(const Segment& segment, std::uint64_t rank, std::uint64_t max_tokens) {
+    check_range({rank, rank + 1}, segment.num_tokens(), "ranks");
+    const std::uint64_t position = segment.position(rank);
+    Passage found;
+    found.document = segment.document_of(position);
+    const Range bounds = segment.document_bounds(found.document);
+    found.offset = position - bounds.lo;
+    found.num_tokens = bounds.size();
+    found.first = found.offset - std::min(found.offset, max_tokens / 2);
+    const std::uint64_t count = std::min(max_tokens, found.num_tokens - found.first);
+    found.ids = tokens(segment, {bounds.lo + found.first, bounds.lo + found.first + count});
+    return found;
 }
 
 std::vector<Symbol> symbols(const Segment& segment, Range positions) {

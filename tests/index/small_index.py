@@ -135,7 +135,14 @@ def _write_suffixes(
     if len(symbols) > _NAIVE_SYMBOLS:
         work = _native.Work()
         found = _native.build_suffixes(
-            str(folder), width, len(symbols), num_documents, vocab_size, tables, 1, work
+            folder,
+            symbol_bytes=width,
+            num_symbols=len(symbols),
+            num_documents=num_documents,
+            vocab_size=vocab_size,
+            with_tables=tables,
+            threads=1,
+            work=work,
         )
         return found if tables else None
     files = naive_files(symbols, vocab_size, width, tables=tables)

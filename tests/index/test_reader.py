@@ -196,6 +196,13 @@ def test_documents_answer_by_number_position_and_rank(draw):
         everywhere = naive_of(corpus.segments).find(query) if query else None
         if everywhere is not None:
             assert sorted(index.at_rank(*rank) for rank in ranks) == everywhere
+            for segment, rank in ranks:
+                piece = index.document_by_rank(rank, 4, segment=segment)
+                assert piece[:2] == index.at_rank(segment, rank)
+                ids = list(truth.documents[piece.document])
+                assert piece.num_tokens == len(ids)
+                assert piece.first == max(piece.token_offset - 2, 0)
+                assert piece.tokens.tolist() == ids[piece.first : piece.first + 4]
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,14 +1,21 @@
 """What other n-gram engines get wrong: each is a test here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from index.naive import Naive
-from index.small_index import small_index
+from index.small_index import small_index, write_index
 from potstill.cli.main import main
-from potstill.errors import DamagedError, PotstillError, UsageError
+from potstill.corpus.sealed import read_sealed, write_sealed
+from potstill.corpus.vocabulary import ByteVocabulary
+from potstill.errors import DamagedError, UsageError
+from potstill.files import sha256_of
+from potstill.index.commit import vocabulary_name
 from potstill.index.manifest import write_manifest
 from potstill.index.reader import Index
+from potstill.index.segment_files import SCHEMA
 
 LARGE = 262_144
 
@@ -120,14 +127,21 @@ def test_a_folder_that_is_missing_ends_the_command_with_4(tmp_path, capsys):
 
 
 def test_an_index_of_another_width_is_refused(tmp_path):
-    """The width stands in the sealed header; one that was altered is not believed."""
-    manifest = small_index(tmp_path, [[[1, 2, 1]]], vocab_size=300).manifest
+    """The width stands in the sealed header, and the sizes of the files must agree with it."""
+    manifest = write_index(tmp_path, [[[1, 2, 1]]], vocab_size=256)
+    ByteVocabulary().save(tmp_path / "vocabulary" / vocabulary_name(manifest.vocabulary.fingerprint))
+    with Index.open(tmp_path) as index:
+        assert index.count(b"\x01") == 2
     header = next(tmp_path.glob("segments/*/segment.json"))
-    header.write_text(header.read_text().replace('"symbol_bytes": 2', '"symbol_bytes": 4'))
+    whole = header.read_bytes()
+    header.write_bytes(whole.replace(b'"symbol_bytes": 2', b'"symbol_bytes": 4'))
     with pytest.raises(DamagedError, match=r"segment\.json"):
         Index.open(tmp_path)
-    write_manifest(tmp_path, manifest)
-    with pytest.raises(PotstillError):
+    header.write_bytes(whole)
+    write_sealed(header, SCHEMA, read_sealed(header, SCHEMA) | {"symbol_bytes": 4})
+    entry = replace(manifest.segments[0], sha256=sha256_of(header))
+    write_manifest(tmp_path, replace(manifest, segments=(entry,)))
+    with pytest.raises(DamagedError, match=r"tokens\.bin"):
         Index.open(tmp_path)
 
 

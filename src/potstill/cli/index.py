@@ -2,12 +2,18 @@
 
 import typer
 
-from potstill.cli import index_read, index_trace
+from potstill.cli import index_read, index_trace, index_write
 
 app = typer.Typer(
     help="Index texts, and ask how often anything occurs and what follows.", no_args_is_help=True
 )
 
+app.command()(index_write.build)
+app.command()(index_write.add)
+app.command()(index_write.delete)
+app.command()(index_write.merge)
+app.command()(index_write.verify)
+app.command()(index_write.stats)
 app.command()(index_read.count)
 app.command()(index_read.find)
 app.command()(index_read.prob)

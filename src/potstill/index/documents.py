@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.corpus.manifest import TOKENS
 from potstill.corpus.store import Provenance, Store
 from potstill.corpus.vocabulary import Ids, Vocabulary
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, UsageError
 from potstill.index.native_errors import damage_told
 from potstill.index.numbering import DocumentPlace, Numbering
 from potstill.index.results import Document, Occurrence, Passage
@@ -87,6 +88,13 @@ class Documents:
     def _ids(self, segment: int, first: int, stop: int) -> Ids:
         with damage_told():
             symbols: Ids = self._reader.symbols(segment, first, stop)
+        if not symbols.all():
+            store = self._stores[segment]
+            at = (first + int(np.flatnonzero(symbols == 0)[0])) * store.facts.symbol_bytes
+            raise DamagedError(
+                f"{store.folder / TOKENS}, byte {at:,}: a document ends where its row says that it goes on. "
+                f"Restore the index from a copy or build it again."
+            )
         return symbols - np.uint32(1)
 
     def _locate(self, place: DocumentPlace, first_token: int, num_tokens: int) -> Provenance:

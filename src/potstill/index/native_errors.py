@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from potstill import _native
 from potstill.errors import DamagedError, UsageError
@@ -19,11 +20,23 @@ def damage_told() -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def query_told() -> Iterator[None]:
-    """As `damage_told`; what the core finds wrong with a caller's ids, ranks or positions is a UsageError."""
-    try:
-        with damage_told():
-            yield
-    except (ValueError, IndexError) as error:
-        raise UsageError(f"{str(error).rstrip('.')}.") from None
+class QueryTold:
+    """As `damage_told`; what the core finds wrong with a caller's ids, ranks or positions is a UsageError.
+
+    A class, since entering a generator takes longer than some of the questions do.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, _native.DamagedFileError):
+            with damage_told():
+                raise error
+        if isinstance(error, ValueError | IndexError):
+            raise UsageError(f"{str(error).rstrip('.')}.") from None
+
+
+query_told = QueryTold()

@@ -63,8 +63,8 @@ class Numbering:
         segment = bisect_right(self._firsts, number) - 1
         return DocumentPlace(segment, number - self._firsts[segment])
 
-    def number_of(self, place: DocumentPlace) -> int:
-        return self._firsts[place.segment] + place.document
+    def first_number(self, segment: int) -> int:
+        return self._firsts[segment]
 
     def numbers_of(self, segment: int, documents: NDArray[np.uint64]) -> Int64s:
         return documents.astype(np.int64) + self._firsts[segment]

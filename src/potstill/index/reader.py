@@ -20,7 +20,7 @@ from potstill.index.documents import Documents
 from potstill.index.native_errors import query_told
 from potstill.index.numbering import DocumentPlace, Numbering
 from potstill.index.occurrences import Occurrences
-from potstill.index.open import OpenIndex, open_generation
+from potstill.index.open import OpenIndex
 from potstill.index.query import Query, Ragged, ids_of, ragged, uint32_ids
 from potstill.index.results import (
     Continuations,
@@ -33,11 +33,13 @@ from potstill.index.results import (
     Occurrence,
     Passage,
     Probability,
+    RankedPassage,
     RankRange,
     Scores,
     SearchCount,
     Spans,
 )
+from potstill.index.shards import open_any
 
 Ids = Sequence[int] | NDArray[np.integer]
 
@@ -75,9 +77,10 @@ class Index:
         """The newest generation of the index at `path`.
 
         MissingError where there is none, DamagedError where it was altered or is newer than this version
-        reads. With `degraded` segments that cannot be opened are left out, and `left_out` names them.
+        reads. With `degraded` segments and shards that cannot be opened are left out, and `left_out` names
+        them. An index in shards answers as one of all its documents.
         """
-        return cls(open_generation(Path(path), degraded=degraded))
+        return cls(open_any(Path(path), degraded=degraded))
 
     @property
     def document_numbers(self) -> range:
@@ -98,7 +101,7 @@ class Index:
             return self._count(query if type(query) is list else self.ids_of(query))
         except (TypeError, ValueError, _native.DamagedFileError):
             # Once more and slowly, to tell what is wrong with the query or the index.
-            with query_told():
+            with query_told:
                 return self._count(self.ids_of(query))
 
     def count_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> Int64s:
@@ -106,7 +109,7 @@ class Index:
 
         Arrays of uint32 and int64 are taken as they are.
         """
-        with query_told():
+        with query_told:
             return self.reader.count_batch(*self._batch(ids, starts), threads)
 
     def prob(self, context: Query, continuation: Query | int) -> Probability:
@@ -127,14 +130,14 @@ class Index:
         search, `unresolved` bounds the error and `is_exact` is False.
         """
         ids = self.ids_of(context)
-        with query_told():
+        with query_told:
             found, counts, unresolved = self.reader.next(ids, budget)
         return Continuations(**self._continuations(ids, found, counts, unresolved))
 
     def next_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> ContinuationsBatch:
         """What follows each of the contexts ids[starts[b]:starts[b + 1]]."""
         batch = self._batch(ids, starts)
-        with query_told():
+        with query_told:
             found, counts, row_starts = self.reader.next_batch(*batch, threads)
         return ContinuationsBatch(found, counts, row_starts, self.vocab_size)
 
@@ -162,7 +165,7 @@ class Index:
         last = self.infgram_batch([*ids, 0], [0, len(ids) + 1])
         suffix_len = int(last.suffix_len[0])
         suffix = ids[len(ids) - suffix_len :]
-        with query_told():
+        with query_told:
             found, counts, unresolved = self.reader.next(suffix, budget)
         return InfgramContinuations(
             **self._continuations(suffix, found, counts, unresolved),
@@ -173,22 +176,22 @@ class Index:
 
     def infgram_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> Scores:
         """The ∞-gram of the last token of each query after the tokens before it; no query may be empty."""
-        with query_told():
+        with query_told:
             return Scores(*self.reader.infgram_batch(*self._batch(ids, starts), threads))
 
     def score(self, text: Query, *, threads: int = 1) -> Scores:
         """The ∞-gram of every token of `text` given all before it."""
-        with query_told():
+        with query_told:
             return Scores(*self.reader.score(self._array(text), threads=threads))
 
     def longest_matches(self, text: Query, *, threads: int = 1) -> Int32s:
         """[T] tokens of the longest n-gram that starts at each token of `text` and occurs."""
-        with query_told():
+        with query_told:
             return self.reader.longest_matches(self._array(text), threads)
 
     def spans(self, text: Query, min_length: int = 1) -> Spans:
         """Pieces of `text` of at least `min_length` tokens that occur and lie in no longer one that does."""
-        with query_told():
+        with query_told:
             return Spans(*self.reader.spans(self._array(text), min_length))
 
     def state(self) -> "_native.State":
@@ -217,30 +220,37 @@ class Index:
         """
         queries: Sequence[Sequence[Query]] = parse_cnf(clauses) if isinstance(clauses, str) else clauses
         ids = checked_clauses([[self.ids_of(query) for query in clause] for clause in queries])
-        with query_told():
+        with query_told:
             return CnfSearch(self.reader, self._numbering, ids, window_tokens, budget).run(limit)
 
     def ranges(self, query: Query) -> list[RankRange]:
         """The n-gram's places in the sorted suffixes of each segment that holds it."""
         ids = self.ids_of(query)
-        with query_told():
+        with query_told:
             found = self.reader.ranges(ids)
         return [RankRange(*each) for each in found if self._numbering.is_positive(each[0])]
+
+    def document_by_rank(self, rank: int, max_tokens: int = 100, *, segment: int = 0) -> RankedPassage:
+        """At most `max_tokens` tokens of a document around the suffix of a rank, as `ranges` tells them."""
+        self._numbering.check(segment, rank)
+        with query_told:
+            document, offset, num_tokens, first, ids = self.reader.passage(segment, rank, max_tokens)
+        number = self._numbering.first_number(segment) + document
+        return RankedPassage(number, offset, num_tokens, first, ids)
 
     def at_rank(self, segment: int, rank: int) -> Occurrence:
         """The place of a suffix by its rank in a segment's order, as `ranges` tells them."""
         self._numbering.check(segment, rank)
-        with query_told():
+        with query_told:
             position = int(self.reader.positions(segment, rank, rank + 1)[0])
         return self.at_position(segment, position)
 
     def at_position(self, segment: int, position: int) -> Occurrence:
         """The document and offset of a token, or of a document's end, by its place in a segment's stream."""
         self._numbering.check(segment, position)
-        with query_told():
+        with query_told:
             documents, offsets = self.reader.documents(segment, np.array([position], np.uint64))
-        number = self._numbering.number_of(DocumentPlace(segment, int(documents[0])))
-        return Occurrence(number, int(offsets[0]))
+        return Occurrence(self._numbering.first_number(segment) + int(documents[0]), int(offsets[0]))
 
     def document(self, number: int) -> Document:
         """A whole document: ids, text and source. UsageError for a number that does not exist."""
@@ -275,13 +285,18 @@ class Index:
     def _continuations(
         self, query: list[int], found: Int64s, counts: Int64s, unresolved: int
     ) -> dict[str, Any]:
-        is_token = found < self.vocab_size
+        total = int(counts.sum()) + unresolved
+        num_end = 0
+        # A document's end stands last.
+        if len(found) and found[-1] == self.vocab_size:
+            num_end = int(counts[-1])
+            found, counts = found[:-1], counts[:-1]
         return {
             "query": tuple(query),
-            "ids": found[is_token],
-            "counts": counts[is_token],
-            "num_end": int(counts[~is_token].sum()),
-            "total": int(counts.sum()) + unresolved,
+            "ids": found,
+            "counts": counts,
+            "num_end": num_end,
+            "total": total,
             "unresolved": unresolved,
         }
 

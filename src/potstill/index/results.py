@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from potstill.corpus.store import Provenance
 
+Uint32s = NDArray[np.uint32]
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -141,6 +142,23 @@ class RankRange:
     segment: int
     first: int
     stop: int
+
+
+class RankedPassage(NamedTuple):
+    """The tokens around a suffix.
+
+    document      its number
+    token_offset  tokens of the document before the suffix
+    num_tokens    of the document
+    first         token of the document that `tokens` begin with
+    tokens        [N] uint32
+    """
+
+    document: int
+    token_offset: int
+    num_tokens: int
+    first: int
+    tokens: Uint32s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
