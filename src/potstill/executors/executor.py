@@ -23,8 +23,8 @@ class Cancelled(Exception):
 class Residents(Protocol):
     """Objects that live where the work runs, one for each item they were made from."""
 
-    def ask(self, method: str, *arguments: Any) -> list[Outcome]:
-        """What `method` of every object answers, in the objects' order; a failure stays with its object."""
+    def ask(self, method: str, *arguments: Any, which: Sequence[int] | None = None) -> list[Outcome]:
+        """What `method` of the objects `which` (None: all) answers; a failure stays with its object."""
         ...
 
     def close(self) -> None: ...
@@ -34,6 +34,11 @@ class Executor(Protocol):
     @property
     def num_workers(self) -> int:
         """How many items are worked on at once."""
+        ...
+
+    @property
+    def workers_a_machine(self) -> int:
+        """How many of them share a machine's memory."""
         ...
 
     def map(

@@ -32,7 +32,7 @@ def open_local(num_workers: int | None = None) -> Executor:
 class InProcess:
     """One item after the other, here."""
 
-    num_workers = 1
+    num_workers = workers_a_machine = 1
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -109,6 +109,10 @@ class Processes:
 
     @property
     def num_workers(self) -> int:
+        return self._num_workers
+
+    @property
+    def workers_a_machine(self) -> int:
         return self._num_workers
 
     def map(

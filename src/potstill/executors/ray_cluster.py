@@ -68,6 +68,11 @@ class RayExecutor:
     def num_workers(self) -> int:
         return int(self._ray.cluster_resources().get("CPU", 0))
 
+    @property
+    def workers_a_machine(self) -> int:
+        nodes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
+        return max(int(max(nodes)), 1)
+
     def map(
         self,
         function: Callable[[Item], Result],
@@ -131,12 +136,13 @@ class _Actors:
     def __init__(self, ray: ModuleType, actors: list[Any]) -> None:
         self._ray, self._actors = ray, actors
 
-    def ask(self, method: str, *arguments: Any) -> list[Outcome]:
+    def ask(self, method: str, *arguments: Any, which: Sequence[int] | None = None) -> list[Outcome]:
         deadline = time.monotonic() + _ANSWER_TIMEOUT_S
-        references = [actor.ask.remote(method, arguments) for actor in self._actors]
+        asked = range(len(self._actors)) if which is None else which
+        references = [self._actors[number].ask.remote(method, arguments) for number in asked]
         return [
             _fetched(self._ray, reference, f"actor {number}", deadline - time.monotonic())
-            for number, reference in enumerate(references)
+            for number, reference in zip(asked, references, strict=True)
         ]
 
     def close(self) -> None:

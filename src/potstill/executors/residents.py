@@ -13,8 +13,9 @@ class ResidentsHere:
     def __init__(self, factory: Callable[[Item], Any], items: Sequence[Item]) -> None:
         self._made = [outcome_of(factory, item) for item in items]
 
-    def ask(self, method: str, *arguments: Any) -> list[Outcome]:
-        return [outcome_of(ask, made, method, arguments) for made in self._made]
+    def ask(self, method: str, *arguments: Any, which: Sequence[int] | None = None) -> list[Outcome]:
+        asked = self._made if which is None else [self._made[number] for number in which]
+        return [outcome_of(ask, made, method, arguments) for made in asked]
 
     def close(self) -> None:
         for made in self._made:

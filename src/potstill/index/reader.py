@@ -52,12 +52,11 @@ class Index:
     vocabulary      how text is cut
     num_tokens      of live documents
     num_documents   live ones; `document_numbers` has those of deleted ones too
-    left_out        segments that could not be opened; empty unless opened with `degraded`
     reader          the native core
     """
 
-    def __init__(self, opened: OpenIndex) -> None:
-        self.path, self.manifest, self.left_out = opened.path, opened.manifest, opened.left_out
+    def __init__(self, opened: OpenIndex, reader: "_native.Reader | None" = None) -> None:
+        self.path, self.manifest, self._left_out = opened.path, opened.manifest, opened.left_out
         self.generation, self.vocabulary = opened.manifest.generation, opened.vocabulary
         self.vocab_size = opened.manifest.vocabulary.vocab_size
         entries = [segment.entry for segment in opened.segments]
@@ -65,7 +64,8 @@ class Index:
         self.num_documents = sum(entry.sign * entry.num_documents for entry in entries)
         deleted = (DocumentPlace(*place) for place in opened.deleted())
         self._numbering = Numbering(opened.signs, [entry.num_documents for entry in entries], deleted)
-        self.reader = _native.Reader([segment.native for segment in opened.segments], opened.signs)
+        natives = [segment.native for segment in opened.segments]
+        self.reader = reader or _native.Reader(natives, opened.signs)
         self._documents = Documents(
             self.reader, self._numbering, [segment.store for segment in opened.segments], opened.vocabulary
         )
@@ -81,6 +81,11 @@ class Index:
         them. An index in shards answers as one of all its documents.
         """
         return cls(open_any(Path(path), degraded=degraded))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Segments and shards that could not be opened; empty unless opened with `degraded`."""
+        return self._left_out
 
     @property
     def document_numbers(self) -> range:

@@ -1,0 +1,65 @@
+"""The shards of an index where an executor keeps them, asked together; one that cannot answer is told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from potstill.errors import DamagedError, MissingError
+from potstill.executors.executor import Executor
+from potstill.executors.outcome import Outcome
+from potstill.index.shard_reader import ShardPlace, ShardReader
+from potstill.index.shards import FOLDER
+
+
+class FarShards:
+    """degraded  leave out, from then on, a shard that is missing, damaged, or lost with its machine
+
+    live  numbers of the shards that answer, in the order of the documents
+    """
+
+    def __init__(self, places: Sequence[ShardPlace], executor: Executor, *, degraded: bool) -> None:
+        self._names = [place.entry.name for place in places]
+        self._degraded = degraded
+        self._residents = executor.settle(ShardReader, places)
+        self.live = tuple(range(len(places)))
+        # A shard that could not be opened says so at the first question.
+        self.ask("count", [])
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        return tuple(f"{FOLDER}/{name}" for number, name in enumerate(self._names) if number not in self.live)
+
+    def ask(self, question: str, *arguments: Any) -> list[Any]:
+        """The answers of the shards in `live`, in order. Raises where none answers."""
+        asked = self.live
+        answers, problems = [], []
+        outcomes = self._residents.ask("answer", question, arguments, which=asked)
+        for number, outcome in zip(asked, outcomes, strict=True):
+            try:
+                answers.append(self._value(number, outcome))
+            except (DamagedError, MissingError) as error:
+                problems.append(error)
+                if self._degraded:
+                    self.live = tuple(each for each in self.live if each != number)
+        if problems and not (self._degraded and answers):
+            raise problems[0]
+        return answers
+
+    def ask_one(self, number: int, question: str, *arguments: Any) -> Any:
+        return self._one(number, "answer", question, arguments)
+
+    def locate(self, number: int, *arguments: int) -> Any:
+        return self._one(number, "locate", *arguments)
+
+    def close(self) -> None:
+        self._residents.close()
+
+    def _one(self, number: int, method: str, *arguments: Any) -> Any:
+        (outcome,) = self._residents.ask(method, *arguments, which=[number])
+        return self._value(number, outcome)
+
+    def _value(self, number: int, outcome: Outcome) -> Any:
+        try:
+            return outcome.value()
+        except (DamagedError, MissingError) as error:
+            told = f"Shard {self._names[number]}: "
+            raise type(error)(told + str(error).removeprefix(told)) from None
