@@ -114,10 +114,14 @@ def check_reopened(world: World, name: str, index: Path) -> None:
         assert opened.num_documents == len(documents)
 
 
+def is_over(world: World, name: str, index: Path) -> bool:
+    """Whether the kill came when the change was made and everything was tidy again."""
+    return not (index / ".building").exists() and contents(index) == world.after[name]
+
+
 def check_finished(world: World, name: str, index: Path) -> None:
     """The same command again ends in the bytes of an undisturbed one."""
-    is_over = not (index / ".building").exists() and contents(index) == world.after[name]
-    if not is_over:
+    if not is_over(world, name, index):
         assert forked(partial(world.changes[name], index))[0] == 0, name
     assert contents(index) == world.after[name], name
     assert not list(index.rglob(".tmp-*")) and not (index / ".building").exists()
@@ -140,8 +144,8 @@ def test_a_kill_at_points_that_touch_the_disk_leaves_the_old_index_or_the_new_on
 ) -> None:
     assert world.num_points[name] > 30
     # Those around the commit, and a share of the others.
-    last = range(world.num_points[name] - 12, world.num_points[name])
-    for point in sorted({*range(0, world.num_points[name], 9), *last}):
+    last = range(world.num_points[name] - 8, world.num_points[name])
+    for point in sorted({*range(0, world.num_points[name], 17), *last}):
         check_kill_at(world, name, point, tmp_path / "index")
 
 
@@ -165,6 +169,8 @@ def check_random_kills(world: World, number: int, tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "timed" if name in FRESH else index)
         world.start(name, index)
         for _ in range(chance.randrange(1, 4)):
+            if is_over(world, name, index):
+                break
             killed_after(partial(world.changes[name], index), chance.uniform(0, took))
             check_reopened(world, name, index)
         check_finished(world, name, index)

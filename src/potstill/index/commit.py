@@ -87,7 +87,12 @@ def open_work(index: Path, fingerprint: str) -> Path:
 
 def was_committed(index: Path, manifest: Manifest, fingerprint: str) -> bool:
     """Whether the work called `fingerprint` was killed after its commit, before its folder was removed."""
-    return manifest.made_by == fingerprint and (index / BUILDING / fingerprint).exists()
+    building = index / BUILDING
+    return (
+        manifest.made_by == fingerprint
+        and building.exists()
+        and {path.name for path in _children(building)} <= {fingerprint}
+    )
 
 
 def close_work(index: Path) -> None:
