@@ -23,10 +23,10 @@ def show_trace(trace: "Trace") -> None:
     print(f"{kept:,} of {found:,} spans, {share:.0%} of the text, {len(trace.documents):,} documents")
     if trace.spans:
         _print_spans(trace)
-    for rank, document in enumerate(trace.documents, 1):
-        spans = ", ".join(str(hit.span + 1) for hit in document.hits)
-        print(f"\n{rank}. score {document.score:.2f}, span {spans}")
+    for document in trace.documents:
         show_passages(hit.passage for hit in document.hits)
+        spans = ", ".join(str(hit.span + 1) for hit in document.hits)
+        print(f"    span {spans}, score {document.score:.1f}")
 
 
 def trace_table(trace: "Trace") -> dict[str, Any]:

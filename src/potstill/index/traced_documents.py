@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Term = int | bytes
 
-# A span may stand in one document again and again: no more of its places are looked at for the next document.
+# Of a span that occurs more often, documents are taken from so many of its places, in the order of the index.
 _MOST_PLACES = 1000
 
 
@@ -54,7 +54,7 @@ class Retrieved(NamedTuple):
 def retrieve(
     index: "Index", text: Aligned, spans: Sequence[tuple[int, int]], *, limit: int, context_tokens: int
 ) -> Retrieved:
-    """Up to `limit` documents for each span (start, stop in tokens): the first in the index's own order."""
+    """Up to `limit` documents for each span (start, stop in tokens): the first ones, however many segments."""
     hits: dict[int, list[Hit]] = {}
     for number, (start, stop) in enumerate(spans):
         for place in _first_documents(index, text.ids[start:stop], limit):
@@ -72,7 +72,7 @@ def retrieve(
 def _first_documents(index: "Index", ids: np.ndarray, limit: int) -> list[Occurrence]:
     """The first occurrence in each of the first documents."""
     found: dict[int, Occurrence] = {}
-    for place in islice(index.find(ids), _MOST_PLACES if limit else 0):
+    for place in sorted(islice(index.find(ids), _MOST_PLACES if limit else 0)):
         found.setdefault(place.document, place)
         if len(found) == limit:
             break

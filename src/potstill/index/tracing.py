@@ -54,7 +54,7 @@ class TracedSpan:
     """A piece of the text that occurs in the corpus.
 
     start, stop            tokens of the text
-    byte_start, byte_stop  bytes of the text
+    byte_start, byte_stop  bytes of the text, without the space that the first token may begin with
     count                  occurrences
     logprob                sum of the tokens' unigram log-probabilities (natural): the lower, the more telling
     documents              places in `Trace.documents`, best first
@@ -191,12 +191,17 @@ def _rarest(candidates: Sequence[_Candidate], limit: int) -> list[_Candidate]:
 
 
 def _traced(text: Aligned, span: _Candidate, documents: Sequence[int]) -> TracedSpan:
+    first, stop = int(text.tokens.starts[span.start]), int(text.tokens.stops[span.stop - 1])
+    held = text.content[first:stop]
+    # A token may bring the space before its word.
+    byte_start = first + len(held) - len(held.lstrip())
+    byte_stop = byte_start + len(held.strip())
     return TracedSpan(
         start=span.start,
         stop=span.stop,
-        byte_start=int(text.tokens.starts[span.start]),
-        byte_stop=int(text.tokens.stops[span.stop - 1]),
-        text=text.text(span.start, span.stop),
+        byte_start=byte_start,
+        byte_stop=byte_stop,
+        text=text.content[byte_start:byte_stop].decode(errors="replace"),
         count=span.num_occurrences,
         logprob=span.logprob,
         documents=tuple(documents),
