@@ -67,6 +67,11 @@ class _Spans(NamedTuple):
     lengths: Signed
 
 
+class _Places(NamedTuple):
+    starts: Signed
+    stops: Signed
+
+
 class TokenizerEncoder:
     """Ids and byte spans of pieces by a tokenizer; what the spans of a piece are is checked, not assumed."""
 
@@ -118,29 +123,57 @@ class TokenizerEncoder:
         if piece.is_first and lengths[:1].any() and joined[:1] == b" " and joined[1:] == piece.content:
             lengths[0] -= 1
             return _Spans(PREFIXED, none, lengths)
-        return self._listed_spans(ids, text, piece)
+        places = _replaced_places(joined, lengths, text, piece)
+        return _listed(self._told_places(ids, text, piece) if places is None else places, piece)
 
-    def _listed_spans(self, ids: list[int], text: str, piece: Piece) -> _Spans:
+    def _told_places(self, ids: list[int], text: str, piece: Piece) -> _Places:
+        """As the tokenizer tells them: tokens of one character share its span."""
         tokenizer = self._tokenizer if piece.is_first else self._vocabulary.continuing
         (found,) = tokenizer.encode_spans([text])
         assert found.ids == ids, "a tokenizer gave a text other ids when its spans were asked for"
         places = char_places(piece.content)[np.array(found.spans, np.int64).reshape(-1, 2)]
-        starts, stops = places[:, 0], places[:, 1]
-        if len(stops) and not piece.is_last:
-            # The next piece counts from here on.
-            stops[-1] = len(piece.content)
-        gaps = starts - np.concatenate(([0], stops[:-1])) if len(stops) else starts
-        return _Spans(LISTED, gaps, stops - starts)
+        return _Places(places[:, 0], places[:, 1])
 
 
 def char_places(content: bytes) -> Signed:
     """The byte at which each character of `as_text(content)` begins, and the number of bytes."""
+    sizes, _ = _char_sizes(content)
+    return np.concatenate(([0], np.cumsum(sizes)))
+
+
+def _char_sizes(content: bytes) -> tuple[Signed, Signed]:
+    """Bytes of each character of `as_text(content)`: in `content`, and in the UTF-8 of that text."""
     wide = content.decode(errors="surrogateescape").encode("utf-32-le", "surrogatepass")
     points = np.frombuffer(wide, "<u4")
     sizes = 1 + (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
-    # A byte that is no part of a character was escaped as half of a surrogate pair.
-    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
-    return np.concatenate(([0], np.cumsum(sizes)))
+    # A byte that is no part of a character was escaped as half of a surrogate pair; U+FFFD takes three.
+    is_escaped = (points >= 0xDC80) & (points <= 0xDCFF)
+    return np.where(is_escaped, 1, sizes), sizes
+
+
+def _replaced_places(joined: bytes, lengths: Signed, text: str, piece: Piece) -> _Places | None:
+    """Of tokens that spell the text, in which U+FFFD stands for bytes that are none; None if they do not."""
+    begin = 1 if piece.is_first and joined[:1] == b" " and not text.startswith(" ") else 0
+    if joined[begin:] != text.encode():
+        return None
+    raw_sizes, text_sizes = _char_sizes(piece.content)
+    raw, spelled = (np.concatenate(([0], np.cumsum(sizes))) for sizes in (raw_sizes, text_sizes))
+    ends = np.maximum(np.concatenate(([0], np.cumsum(lengths))) - begin, 0)
+    character = np.searchsorted(spelled, ends, side="right") - 1
+    inside = ends - spelled[character]
+    is_mark = np.append(raw_sizes != text_sizes, False)[character]
+    starts = raw[character] + np.where(is_mark, 0, inside)
+    stops = raw[character] + np.where(is_mark, inside > 0, inside)
+    return _Places(starts[:-1], stops[1:])
+
+
+def _listed(places: _Places, piece: Piece) -> _Spans:
+    starts, stops = places
+    if len(stops) and not piece.is_last:
+        # The next piece counts from here on.
+        stops[-1] = len(piece.content)
+    gaps = starts - np.concatenate(([0], stops[:-1])) if len(stops) else starts
+    return _Spans(LISTED, gaps, stops - starts)
 
 
 class _Spelled(dict[int, bytes]):

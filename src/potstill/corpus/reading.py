@@ -118,7 +118,7 @@ class SourceReader:
                 yield PlacedPiece(piece, source, skipped, 0)
 
     def _takes(self, file: SourceFile, head: bytes) -> bool:
-        """A file that was named is read if it can be: a NUL is nothing a tokenizer knows, but it is a byte."""
+        """A file that was named is read if it can be: a NUL is no text to a tokenizer, but it is a byte."""
         if file.is_named:
             return not self.skips_mark or b"\0" not in head
         return not is_never_text(file.path) and looks_like_text(head)
