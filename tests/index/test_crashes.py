@@ -27,7 +27,7 @@ class World:
     """texts and more  source folders
     before             the index that each change begins with, None where it begins with none
     live               the live documents before and after
-    after              the files after an undisturbed change, and how many points that has
+    after              the files after an undisturbed change; how many points that has, and how long it takes
     """
 
     changes: dict[str, Change]
@@ -35,6 +35,7 @@ class World:
     live: dict[str, tuple[list[bytes], list[bytes]]]
     after: dict[str, dict[str, bytes]]
     num_points: dict[str, int]
+    seconds: dict[str, float]
 
     def start(self, name: str, index: Path) -> Path:
         """The index as it is before the change, or nothing."""
@@ -65,15 +66,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "merge": (without + more, without + more),
     }
     before = {name: None if name in FRESH else deleted if name == "merge" else built for name in CHANGES}
-    after, points = {}, {}
+    after, points, seconds = {}, {}, {}
     for name in CHANGES:
         index = home / f"after-{name}"
         if source := before[name]:
             shutil.copytree(source, index)
+        started = time.perf_counter()
         code, points[name] = forked(partial(changes[name], index), Fault())
+        seconds[name] = time.perf_counter() - started
         assert code == 0, name
         after[name] = contents(index)
-    return World(changes, before, live, after, points)
+    return World(changes, before, live, after, points, seconds)
 
 
 def count_in(documents: list[bytes], query: bytes) -> int:
@@ -163,15 +166,10 @@ def check_random_kills(world: World, number: int, tmp_path: Path) -> None:
     for attempt in range(number):
         name = CHANGES[attempt % len(CHANGES)]
         index = world.start(name, tmp_path / "index")
-        started = time.perf_counter()
-        assert forked(partial(world.changes[name], tmp_path / "timed" if name in FRESH else index))[0] == 0
-        took = time.perf_counter() - started
-        shutil.rmtree(tmp_path / "timed" if name in FRESH else index)
-        world.start(name, index)
         for _ in range(chance.randrange(1, 4)):
             if is_over(world, name, index):
                 break
-            killed_after(partial(world.changes[name], index), chance.uniform(0, took))
+            killed_after(partial(world.changes[name], index), chance.uniform(0, world.seconds[name]))
             check_reopened(world, name, index)
         check_finished(world, name, index)
         shutil.rmtree(index)

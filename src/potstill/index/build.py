@@ -21,6 +21,7 @@ from potstill.index.commit import changing, close_work, commit, open_work, vocab
 from potstill.index.fingerprints import fingerprint_of, stamps
 from potstill.index.manifest import SEGMENTS, VOCABULARIES, Manifest, SegmentEntry
 from potstill.index.open import checked_header
+from potstill.index.room import expect_build, refuse_without_room
 from potstill.index.segment_build import MakeStore, keep_segment, keep_store, link_files
 from potstill.index.segment_files import check_files
 from potstill.index.sorting import SortSettings
@@ -119,7 +120,9 @@ def read_store(
     settings: BuildSettings,
     progress: Progress,
 ) -> None:
-    """Write the store of `sources` into the empty `folder`."""
+    """Write the store of `sources` into the empty `folder`; DiskFull at once where it has no room."""
+    expected = expect_build(sources, vocabulary, settings.num_workers)
+    refuse_without_room(folder, expected.least_bytes, "The index")
     if corpus := corpus_among(sources):
         copy_corpus(corpus, folder, vocabulary)
     else:

@@ -14,6 +14,7 @@ from potstill.index.commit import changing, close_work, commit, open_work
 from potstill.index.fingerprints import fingerprint_of
 from potstill.index.manifest import Manifest, SegmentEntry, require_index
 from potstill.index.open import OpenIndex, OpenSegment, open_generation
+from potstill.index.room import room_for_order
 from potstill.index.segment_build import keep_store, seal_sorted
 from potstill.index.segment_files import SUFFIXES, check_files
 from potstill.index.selection import live_documents
@@ -57,7 +58,8 @@ def _keep_merged(work: Path, opened: OpenIndex, settings: SortSettings, progress
     keep_store(work, lambda folder: copy_documents([chosen for _, chosen in sources], folder, progress))
 
     def sort(folder: Path, facts: StoreFacts) -> int | None:
-        return merge_lists(folder, _lists(sources), facts, settings, progress)
+        with room_for_order(work, facts):
+            return merge_lists(folder, _lists(sources), facts, settings, progress)
 
     return seal_sorted(work, sort)
 

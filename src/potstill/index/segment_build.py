@@ -21,6 +21,7 @@ from potstill.corpus.manifest import TOKENS, StoreFacts, read_corpus_facts
 from potstill.corpus.store import Store
 from potstill.files import sync_folder, writing_folder
 from potstill.index.parts import Part, plan_parts
+from potstill.index.room import room_for_order
 from potstill.index.segment_files import DeletedRun, seal_segment
 from potstill.index.sorting import SortSettings, merge_lists, most_symbols, sort_at_once, sort_one_part
 from potstill.progress import Progress
@@ -51,11 +52,14 @@ def keep_segment(
     def sort(folder: Path, facts: StoreFacts) -> int | None:
         parts = _plan(work / STORE, facts, settings)
         if len(parts) <= 1:
-            return sort_at_once(folder, facts, settings, progress)
-        for part in parts:
-            _keep_part(work, part, facts, settings, progress)
-        lists = [_native.PartFile(work / part.file_name, part.first) for part in parts]
-        return merge_lists(folder, lists, facts, settings, progress)
+            with room_for_order(work, facts):
+                return sort_at_once(folder, facts, settings, progress)
+        missing = [part for part in parts if not (work / part.file_name).exists()]
+        with room_for_order(work, facts, sum(part.stop - part.first for part in missing)):
+            for part in missing:
+                _keep_part(work, part, facts, settings, progress)
+            lists = [_native.PartFile(work / part.file_name, part.first) for part in parts]
+            return merge_lists(folder, lists, facts, settings, progress)
 
     return seal_sorted(work, sort, deletes)
 
@@ -92,12 +96,14 @@ def _plan(store: Path, facts: StoreFacts, settings: SortSettings) -> list[Part]:
 
 
 def _keep_part(work: Path, part: Part, facts: StoreFacts, settings: SortSettings, progress: Progress) -> None:
-    path = work / part.file_name
-    if not path.exists():
-        partial = work / f".tmp-{part.file_name}"
+    partial = work / f".tmp-{part.file_name}"
+    try:
         sort_one_part(work / STORE / TOKENS, part, partial, facts, settings, progress)
-        os.replace(partial, path)
-        sync_folder(work)
+        os.replace(partial, work / part.file_name)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(work)
 
 
 def _sealed_facts(facts: StoreFacts, deletes: tuple[DeletedRun, ...]) -> dict[str, Any]:
