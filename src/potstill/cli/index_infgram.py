@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from potstill.cli.index_output import (
     continuations_table,
+    counted,
     format_probability,
     index_table,
     quoted,
@@ -99,4 +100,4 @@ def show_scores(index: "Index", text: "Query", *, as_json: bool) -> None:
 
 def _say_suffix(vocabulary: "Vocabulary", suffix: tuple[int, ...], *, is_sparse: bool) -> None:
     sparse = ", sparse" if is_sparse else ""
-    print(printable(f"after {len(suffix)} tokens{sparse}: {tokens_line(vocabulary, suffix)}"))
+    print(printable(f"after {counted(len(suffix), 'token')}{sparse}: {tokens_line(vocabulary, suffix)}"))

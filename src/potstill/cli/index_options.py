@@ -90,4 +90,4 @@ def _lines(file: str) -> list[bytes]:
             content = Path(file).read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             raise MissingError(f"There is no file {file}.") from None
-    return content.removesuffix(b"\n").replace(b"\r\n", b"\n").split(b"\n") if content else []
+    return content.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n") if content else []

@@ -2,13 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from potstill.cli.output import print_table, printable
+from potstill.cli.output import print_table, printable, say
 
 if TYPE_CHECKING:
     from potstill.corpus.vocabulary import Vocabulary
+    from potstill.index.query import Query
     from potstill.index.reader import Index
     from potstill.index.results import Continuations, Passage
 
@@ -60,7 +61,8 @@ def show_continuations(vocabulary: "Vocabulary", found: "Continuations", limit: 
     if table:
         columns = ("token", "id", "count", "probability")
         print_table(columns, table, right=columns[1:])
-    print(f"{found.num_distinct:,} different continuations of {found.total:,} occurrences{_bound(found)}")
+    told = f"{counted(found.num_distinct, 'continuation')} of {counted(found.total, 'occurrence')}"
+    print(f"{told}{_bound(found)}")
 
 
 def continuations_table(vocabulary: "Vocabulary", found: "Continuations", limit: int) -> dict[str, Any]:
@@ -102,13 +104,23 @@ def passage_table(passage: "Passage") -> dict[str, Any]:
     }
 
 
-def counts_line(found: Mapping[str, int], *, shown: int) -> str:
-    """`3 occurrences in 2 documents`, with how many are shown where that is not all."""
-    told = " in ".join(
-        f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in found.items()
-    )
-    count = next(iter(found.values()))
-    return told if shown >= count else f"{told}, {shown:,} shown"
+def counted(count: int, name: str) -> str:
+    """`1 document`, `2,000 documents`."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def shown_of(shown: int, count: int) -> str:
+    """A remark where less is shown than there is."""
+    return "" if shown >= count else f", {shown:,} shown"
+
+
+def hint_spaced(index: "Index", query: "Query") -> None:
+    """Of a text that never occurs: say so where it does occur behind a space, as other tokens."""
+    if not isinstance(query, str) or not query or query[0].isspace() or index.vocabulary.kind == "bytes":
+        return
+    count = index.count(f" {query}")
+    if count:
+        say(f"potstill: {quoted(' ' + query)}, with a space in front, is other tokens and occurs {count:,}x.")
 
 
 def _bound(found: "Continuations") -> str:

@@ -47,7 +47,7 @@ def count(
 ) -> None:
     """Count how often each TEXT occurs."""
     from potstill.cli.index_options import all_queries, opened, shown
-    from potstill.cli.index_output import index_table, say_tokens, tokens_line, tokens_table
+    from potstill.cli.index_output import hint_spaced, index_table, say_tokens, tokens_line, tokens_table
     from potstill.cli.output import print_json, print_table
 
     queries = all_queries(texts, file, as_ids=ids)
@@ -64,6 +64,8 @@ def count(
             if tokens:
                 say_tokens(found.vocabulary, rows[0])
             print(counts[0])
+            if not counts[0]:
+                hint_spaced(found, queries[0])
         else:
             columns = ("count", "text", "tokens") if tokens else ("count", "text")
             table = [
@@ -85,31 +87,16 @@ def find(
 ) -> None:
     """Show where TEXT stands: file, bytes, and what is around it."""
     from potstill.cli.index_options import one_query, opened
-    from potstill.cli.index_output import (
-        counts_line,
-        index_table,
-        passage_table,
-        say_tokens,
-        show_passages,
-        tokens_table,
-    )
+    from potstill.cli.index_search import find_table, show_find
     from potstill.cli.output import print_json
 
+    query = one_query(text, as_ids=ids)
     with opened(index, degraded=degraded) as found:
-        places = found.find(one_query(text, as_ids=ids), limit)
-        passages = [found.occurrence(*place, len(places.query), context_tokens=context) for place in places]
+        places = found.find(query, limit)
         if json_:
-            told = {
-                "tokens": tokens_table(found.vocabulary, places.query),
-                "count": places.count,
-                "occurrences": list(map(passage_table, passages)),
-            }
-            print_json("potstill.index-find/1", {**index_table(found), **told})
-            return
-        if tokens:
-            say_tokens(found.vocabulary, places.query)
-        print(counts_line({"occurrences": places.count}, shown=len(passages)))
-        show_passages(passages)
+            print_json("potstill.index-find/1", find_table(found, places, context))
+        else:
+            show_find(found, query, places, context, with_tokens=tokens)
 
 
 def prob(
@@ -157,6 +144,7 @@ def next_(
     from potstill.cli.index_options import one_query, opened
     from potstill.cli.index_output import (
         continuations_table,
+        hint_spaced,
         index_table,
         say_tokens,
         show_continuations,
@@ -165,7 +153,8 @@ def next_(
     from potstill.cli.output import print_json
 
     with opened(index, degraded=degraded) as found:
-        answer = found.next(one_query(context, as_ids=ids), budget=budget or 0)
+        query = one_query(context, as_ids=ids)
+        answer = found.next(query, budget=budget or 0)
         if json_:
             told = continuations_table(found.vocabulary, answer, limit)
             table = {"tokens": tokens_table(found.vocabulary, answer.query), **told}
@@ -174,6 +163,8 @@ def next_(
         if tokens:
             say_tokens(found.vocabulary, answer.query)
         show_continuations(found.vocabulary, answer, limit)
+        if not answer.total:
+            hint_spaced(found, query)
 
 
 def infgram(
