@@ -42,6 +42,13 @@ Similarity = Annotated[
     float, typer.Option(metavar="S", help="Least share of common 5-grams of near duplicates, above 0.")
 ]
 EqualOnly = Annotated[bool, typer.Option("--equal-only", help="Drop only documents that are equal.")]
+Repeats = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Drop documents that repeat runs of N tokens of others instead."),
+]
+RepeatedShare = Annotated[
+    float, typer.Option(metavar="SHARE", min=0, max=1, help="With --repeats: least share to drop.")
+]
 
 
 @app.command()
@@ -78,6 +85,8 @@ def dedup(
     out: Out,
     similarity: Similarity = 0.8,
     equal_only: EqualOnly = False,
+    repeats: Repeats = None,
+    repeated_share: RepeatedShare = 0.5,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -85,11 +94,17 @@ def dedup(
 
     OUT/dropped.jsonl tells which went, where they are from, and which document says the same.
     """
+    from potstill.cli.dedup_repeats import drop_repeated
     from potstill.cli.output import say
     from potstill.corpus.deduplicate import deduplicate
     from potstill.corpus.duplicates import DuplicateSettings
     from potstill.progress import progress_for
 
+    if repeats is not None:
+        progress = progress_for(sys.stderr, quiet=quiet)
+        found = drop_repeated(corpus, out, min_tokens=repeats, share=repeated_share, progress=progress)
+        _show(out, json_, "potstill.corpus-dedup/1", {"dropped": {"repeats": found}})
+        return
     settings = DuplicateSettings(None if equal_only else similarity)
     done = deduplicate(corpus, out, settings, progress_for(sys.stderr, quiet=quiet))
     if not json_:

@@ -85,7 +85,7 @@ def _write(index: "Index", found: "Contamination", out: Path, progress: "Progres
     from potstill.index.decontamination import write_without
 
     removed = holding_documents(index, found)
-    write_without(index.path, removed, out, progress)
+    write_without(index.path, {number: {"reason": "contaminated"} for number in removed}, out, progress)
     return removed
 
 

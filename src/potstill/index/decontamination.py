@@ -1,16 +1,19 @@
 """A corpus without some of its documents, and an index of a corpus for as long as it is asked."""
 
+import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from potstill.corpus.copied_documents import Chosen, copy_documents, runs_of
-from potstill.corpus.folder import building_corpus
+from potstill.corpus.folder import DROPPED_FILE, building_corpus
 from potstill.corpus.manifest import CORPUS_FILE, VOCABULARY_FOLDER, StoreFacts
+from potstill.corpus.store import Store
 from potstill.errors import MissingError, RefusedError
+from potstill.files import write_bytes
 from potstill.index.build import BuildSettings, build_index, corpus_vocabulary
 from potstill.index.manifest import NAME
 from potstill.index.open import open_generation
@@ -44,25 +47,33 @@ def indexed(
 
 
 def write_without(
-    index: Path, documents: Sequence[int], out: Path, progress: Progress | None = None
+    index: Path, dropped: Mapping[int, Mapping[str, Any]], out: Path, progress: Progress | None = None
 ) -> StoreFacts:
-    """Write the corpus of the index's live documents but those with the given numbers, in order, to `out`.
+    """Write the corpus of the index's live documents, but those numbered in `dropped`, in order to `out`.
 
-    It is the corpus that the sources without these documents would give. UsageError where `out` holds
-    anything already; RefusedError where no document is left.
+    It is the corpus that the sources without these documents would give. `out`/dropped.jsonl tells where each
+    dropped document is from, with what `dropped` says of it. UsageError where `out` holds anything already;
+    RefusedError where no document is left.
     """
     opened = open_generation(index)
-    dropped, first = np.asarray(documents, dtype=np.int64), 0
-    chosen = []
-    for number, live in live_documents(opened).items():
-        here = dropped[(dropped >= first) & (dropped < first + len(live))] - first
-        kept = live.copy()
-        kept[here] = False
-        chosen.append(Chosen(opened.segments[number].store, runs_of(kept)))
-        first += len(live)
+    live = live_documents(opened)
+    stores = {number: opened.segments[number].store for number in live}
+    firsts = dict(zip(live, accumulate(map(len, live.values()), initial=0), strict=False))
+    rows = []
+    for number, told in sorted(dropped.items()):
+        segment = max(each for each in live if firsts[each] <= number)
+        live[segment][number - firsts[segment]] = False
+        rows.append({"document": number, **_place(stores[segment], number - firsts[segment]), **told})
+    chosen = [Chosen(stores[number], runs_of(kept)) for number, kept in live.items()]
     if not any(each.num_documents for each in chosen):
-        raise RefusedError(f"No document of {index} would be left. Look at the evaluation files' fields.")
+        raise RefusedError(f"No document of {index} would be left. Look at the settings and the files.")
     with building_corpus(out) as folder:
         facts = copy_documents(chosen, folder, progress or Silent())
         opened.vocabulary.save(folder / VOCABULARY_FOLDER)
+        write_bytes(folder / DROPPED_FILE, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
     return facts
+
+
+def _place(store: Store, document: int) -> dict[str, Any]:
+    row = store.document(document)
+    return {"path": str(store.source(row.source).path), "record": row.record}

@@ -53,15 +53,23 @@ class Repeats:
     """What a corpus holds more than once.
 
     min_tokens   shortest run, in tokens
-    num_tokens   tokens of the corpus
+    lengths      [D] int64: tokens of each document
     repeated     every token that stands in a run found at two places or more, in any document
     later        the same without the first place of each run: what can go, and every run stays once
     """
 
     min_tokens: int
-    num_tokens: int
+    lengths: Int64s
     repeated: DocumentSpans
     later: DocumentSpans
+
+    def later_shares(self) -> NDArray[np.float64]:
+        """[D] the share of each document's tokens that stands in `later`; 0 for an empty one."""
+        held = np.bincount(
+            self.later.documents, self.later.stops - self.later.starts, minlength=len(self.lengths)
+        )
+        shares: NDArray[np.float64] = held / np.maximum(self.lengths, 1)
+        return shares
 
 
 def find_repeats(index: OpenIndex, min_tokens: int, *, threads: int = 1) -> Repeats:
@@ -94,10 +102,10 @@ def find_repeats(index: OpenIndex, min_tokens: int, *, threads: int = 1) -> Repe
         )
     firsts = _first_symbols(segment.store)
     return Repeats(
-        min_tokens,
-        header.num_tokens,
-        _placed(starts, stops, firsts),
-        _placed(later_starts, later_stops, firsts),
+        min_tokens=min_tokens,
+        lengths=np.diff(firsts) - 1,
+        repeated=_placed(starts, stops, firsts),
+        later=_placed(later_starts, later_stops, firsts),
     )
 
 
@@ -106,8 +114,8 @@ def _mapped(segment: OpenSegment, name: str) -> NDArray[np.uint8]:
 
 
 def _first_symbols(store: Store) -> Int64s:
-    """[D] where each document begins in the stream."""
-    borders = [*range(0, store.num_documents, _CHUNK_DOCUMENTS), store.num_documents]
+    """[D + 1] where each document begins in the stream; last, where the stream ends."""
+    borders = [*range(0, store.num_documents + 1, _CHUNK_DOCUMENTS), store.num_documents + 1]
     pieces = [
         store.documents(first, stop)["first_symbol"].astype(np.int64) for first, stop in pairwise(borders)
     ]

@@ -54,7 +54,7 @@ class Retrieved(NamedTuple):
 def retrieve(
     index: "Index", text: Aligned, spans: Sequence[tuple[int, int]], *, limit: int, context_tokens: int
 ) -> Retrieved:
-    """Up to `limit` documents for each span (start, stop in tokens): the first ones, however many segments."""
+    """Up to `limit` documents, the first, for each span (start, stop in tokens)."""
     hits: dict[int, list[Hit]] = {}
     for number, (start, stop) in enumerate(spans):
         for place in _first_documents(index, text.ids[start:stop], limit):
