@@ -1,11 +1,11 @@
 """What does an ∞-gram index of text of the same kind add to a small neural model, in perplexity?
 
 For each source: most of it is indexed with the model's tokenizer; of what was held out (whole packages of
-Python source, whole documents elsewhere) every document that shares 50 tokens with the index is removed by
-the index; the two λ are tuned on one held-out part and the figure is taken on the other. Improvement is
-1 - (PPL - 1) / (PPL0 - 1). Baseline: the neural model alone on the same tokens, in windows of 4,096 tokens
-that begin with 512 tokens of the window before. Intervals are 95% percentile bootstrap intervals over
-documents. Beside it stand one λ, and a λ for each matched length, both tuned on the same text.
+Python source, whole documents elsewhere) every document that shares 50 tokens with the index, or stands there
+whole, is removed by the index; the two λ are tuned on one held-out part and the figure is taken on the other.
+Improvement is 1 - (PPL - 1) / (PPL0 - 1). Baseline: the neural model alone on the same tokens, in windows of
+4,096 tokens that begin with 512 tokens of the window before. Intervals are 95% percentile bootstrap intervals
+over documents. Beside it stand one λ, and a λ for each matched length, both tuned on the same text.
 
     python benchmarks/bench_interpolation.py --work FOLDER [--data ../shared/data] [--only python,news]
 
@@ -69,6 +69,7 @@ def main() -> None:
         "model": asked.model,
         "seed": SEED,
         "part_tokens": asked.part_tokens,
+        "python_bytes": asked.python_bytes,
         "trial": asked.trial,
         "sources": found,
         "machine": describe_machine(),
@@ -88,11 +89,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="gemma-3-270m")
     parser.add_argument("--part-tokens", type=int, default=100_000, help="to tune on, and again to report on")
     parser.add_argument("--only", type=lambda text: text.split(","), help="sources, with commas")
+    parser.add_argument(
+        "--python-bytes", type=int, help="of Python source, drawn by package; all if left out"
+    )
     parser.add_argument("--trial", action="store_true", help="3,000 tokens a part, 3 MB of Python")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
     if asked.trial:
-        asked.part_tokens = 3_000
+        asked.part_tokens, asked.python_bytes = 3_000, 3_000_000
     asked.out = (
         asked.out or (asked.work if asked.trial else Path("benchmarks/results")) / "interpolation.json"
     )
@@ -101,7 +105,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def sources(asked: argparse.Namespace) -> dict[str, Callable[[], Split]]:
     tokens, data = asked.part_tokens, asked.data
-    found = {"python": lambda: split_python(asked.python, tokens, 3_000_000 if asked.trial else None)}
+    found = {"python": lambda: split_python(asked.python, tokens, asked.python_bytes)}
     for name in CORPUS:
         files = sorted((data / "corpus").glob(f"{name}.*"))
         found[name] = lambda files=files: split_records(files, tokens)
@@ -120,7 +124,8 @@ class Bench:
         self.vocabulary = TokenizerVocabulary(self.tokenizer)
 
     def run(self, name: str, split: Callable[[], Split]) -> dict[str, Any]:
-        folder = self.asked.work / f"{name}-{self.asked.part_tokens}"
+        size = self.asked.python_bytes if name == "python" else None
+        folder = self.asked.work / "-".join(map(str, filter(None, [name, self.asked.part_tokens, size])))
         finished = folder / "result.json"
         if finished.is_file():
             return json.loads(finished.read_text())

@@ -15,15 +15,20 @@ SHARED_TOKENS = 50
 
 
 def unseen(
-    index: "Index", documents: Sequence[Sequence[int]], *, shared_tokens: int = SHARED_TOKENS, threads: int = 1
+    index: "Index",
+    documents: Sequence[Sequence[int]],
+    *,
+    shared_tokens: int = SHARED_TOKENS,
+    threads: int = 1,
 ) -> list[bool]:
-    """Whether each document shares no run of `shared_tokens` tokens with the index.
+    """Whether each document shares no run of `shared_tokens` tokens with the index, or not all its tokens.
 
-    A run lies within one document on both sides. Ids are those of the index's vocabulary.
+    A run lies within one document on both sides. Ids are those of the index's vocabulary. A document without
+    tokens is unseen.
     """
     texts: list[NDArray[np.uint32]] = [np.asarray(ids, dtype=np.uint32) for ids in documents]
     runs = longest_runs(index, texts, threads=threads)
-    return [not (lengths >= shared_tokens).any() for lengths in runs]
+    return [not (lengths >= min(shared_tokens, len(lengths))).any() for lengths in runs]
 
 
 def first_tokens(documents: Sequence[Sequence[int]], num_tokens: int) -> list[Sequence[int]]:
