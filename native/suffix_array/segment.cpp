@@ -78,6 +78,14 @@ const FileRecord& Segment::record(const std::string& name) const {
     return found->second;
 }
 
+const MappedFile* Segment::mapped(const std::string& name) const {
+    for (const MappedFile* file : {&token_file_, &document_file_, &suffix_file_, &unigram_file_, &row_file_,
+                                   &second_file_, &rank_file_}) {
+        if (file->path() == path(name)) return file;
+    }
+    return nullptr;
+}
+
 MappedFile Segment::map(const std::string& name) const { return MappedFile(path(name), record(name)); }
 
 MappedFile Segment::map_sized(const std::string& name, std::uint64_t bytes) const {

@@ -111,7 +111,8 @@ class Segment {
 
     const Files& files() const { return files_; }
     std::string path(const std::string& name) const { return folder_ + "/" + name; }
-    // The file's blocks, mapped on its own when it is none of those that queries read.
+    // The file if queries read it: those stay mapped when the folder is gone.
+    const MappedFile* mapped(const std::string& name) const;
     MappedFile map(const std::string& name) const;
 
   private:

@@ -13,13 +13,17 @@ namespace {
 constexpr std::uint64_t kReportEvery = 1 << 14;
 constexpr std::uint64_t kLongRun = 64;
 
+void verify_blocks(const MappedFile& file, Work& work) {
+    for (std::uint64_t block = 0; block < file.num_blocks(); ++block) {
+        file.verify_block(block);
+        work.add(std::min<std::uint64_t>(kChecksumBlock, file.size() - block * kChecksumBlock));
+    }
+}
+
 void verify_blocks(const Segment& segment, Work& work) {
     for (const auto& [name, record] : segment.files()) {
-        const MappedFile file = segment.map(name);
-        for (std::uint64_t block = 0; block < file.num_blocks(); ++block) {
-            file.verify_block(block);
-            work.add(std::min<std::uint64_t>(kChecksumBlock, record.bytes - block * kChecksumBlock));
-        }
+        const MappedFile* mapped = segment.mapped(name);
+        mapped != nullptr ? verify_blocks(*mapped, work) : verify_blocks(segment.map(name), work);
     }
 }
 

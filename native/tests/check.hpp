@@ -34,6 +34,8 @@ void test_attention();
 void test_crc32c();
 void test_repeats();
 void test_sampling();
+void test_suffix_search();
+void test_suffix_merge();
 void test_suffix_sort();
 
 }  // namespace potstill

@@ -6,6 +6,8 @@ int main() {
     potstill::test_crc32c();
     potstill::test_repeats();
     potstill::test_sampling();
+    potstill::test_suffix_search();
+    potstill::test_suffix_merge();
     potstill::test_suffix_sort();
     std::puts("native tests passed");
 }
