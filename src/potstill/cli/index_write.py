@@ -41,6 +41,20 @@ Field = Annotated[
 Workers = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=256, help="Processes and threads; left out: one a core.")
 ]
+NumShards = Annotated[
+    int | None,
+    typer.Option(
+        "--shards", metavar="N", min=1, max=4096, help="Build so many shards; left out: one a worker."
+    ),
+]
+ExecutorKind = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="local|ray|ADDRESS",
+        help="Who builds the shards: processes here, or a Ray cluster (ray://HOST:PORT).",
+    ),
+]
 Numbers = Annotated[
     list[int] | None, typer.Option("--document", metavar="N", help="A document's number. Repeatable.")
 ]
@@ -58,6 +72,8 @@ def build(
     no_tables: NoTables = False,
     field: Field = None,
     workers: Workers = None,
+    shards: NumShards = None,
+    executor: ExecutorKind = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -65,16 +81,27 @@ def build(
 
     A build that was stopped goes on where it was: run the same command again. An index that stands at --out
     is replaced when the new one is whole.
+
+    With --shards or --executor the index is built in shards, each by itself by a worker: processes here, or a
+    Ray cluster whose machines all see the sources and --out under the same paths.
     """
+    from potstill.cli.index_shards import ShardPlan, build_in_shards, show_shards
     from potstill.cli.index_vocabulary import choose_vocabulary
     from potstill.index.build import build_index, refuse_foreign
     from potstill.progress import progress_for
 
-    refuse_foreign(out)
+    in_shards = shards is not None or executor is not None
+    if not in_shards:
+        refuse_foreign(out)
     with _changing(out):
         progress = progress_for(sys.stderr, quiet=quiet)
         settings = _settings(memory, not no_tables, field, workers)
         vocabulary = choose_vocabulary(sources, tokenizer, progress)
+        if in_shards:
+            plan = ShardPlan(shards, executor or "local", workers)
+            built = build_in_shards(sources, out, vocabulary, settings, plan, progress)
+            show_shards(out, built, as_json=json_)
+            return
         manifest = build_index(sources, out, vocabulary, settings, progress)
     _show_changed(out, manifest, as_json=json_)
 
@@ -149,10 +176,10 @@ def verify(index: IndexFolder, quiet: Quiet = False, json_: Json = False) -> Non
     """Check every byte of an index, and that its order is right; ends with 5 where anything is damaged."""
     from potstill.cli.output import format_bytes, print_json, print_table, say
     from potstill.errors import DamagedError
-    from potstill.index.verify import verify_index
+    from potstill.index.shard_checks import verify_any
     from potstill.progress import progress_for
 
-    findings = verify_index(index, progress_for(sys.stderr, quiet=quiet))
+    findings = verify_any(index, progress_for(sys.stderr, quiet=quiet))
     damaged = [finding for finding in findings if finding.problem]
     if json_:
         files = [
@@ -179,9 +206,9 @@ def verify(index: IndexFolder, quiet: Quiet = False, json_: Json = False) -> Non
 def stats(index: IndexFolder, json_: Json = False) -> None:
     """Show what an index holds, segment by segment, and what it takes on the disk."""
     from potstill.cli.output import format_bytes, print_json, print_table
-    from potstill.index.stats import index_stats
+    from potstill.index.shard_checks import stats_of_any
 
-    found = index_stats(index)
+    found = stats_of_any(index)
     manifest = found.manifest
     told: dict[str, Any] = {
         "index": str(index),

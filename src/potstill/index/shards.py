@@ -52,6 +52,14 @@ class Shards:
     vocabulary: VocabularyFacts
     made_by: str
 
+    @property
+    def num_documents(self) -> int:
+        return sum(entry.num_documents for entry in self.shards)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(entry.num_tokens for entry in self.shards)
+
     def __post_init__(self) -> None:
         names = {entry.name for entry in self.shards}
         if self.generation < 1 or not names or len(names) != len(self.shards):
@@ -103,10 +111,7 @@ def open_shard(index: Path, shards: Shards, entry: ShardEntry) -> OpenIndex:
     """Map one shard; the error, DamagedError or MissingError, begins with its name."""
     folder = shard_folder(index, entry)
     try:
-        if not (folder / NAME).is_file():
-            raise MissingError(f"{folder / NAME} does not exist.")
-        if sha256_of(folder / NAME) != entry.sha256:
-            raise DamagedError(f"{folder / NAME} is not the one that {SHARDS_NAME} names.")
+        check_shard(index, entry)
         opened = open_generation(folder)
         if opened.manifest.vocabulary != shards.vocabulary:
             raise DamagedError(f"{folder} has another vocabulary than the index.")
@@ -115,6 +120,15 @@ def open_shard(index: Path, shards: Shards, entry: ShardEntry) -> OpenIndex:
             f"Shard {entry.name}: {error} Build again, or leave the shard out with --degraded."
         ) from None
     return opened
+
+
+def check_shard(index: Path, entry: ShardEntry) -> None:
+    """MissingError or DamagedError where its manifest is not the one that shards.json names."""
+    path = shard_folder(index, entry) / NAME
+    if not path.is_file():
+        raise MissingError(f"{path} does not exist.")
+    if sha256_of(path) != entry.sha256:
+        raise DamagedError(f"{path} is not the one that {SHARDS_NAME} names.")
 
 
 def _open_each(

@@ -1,0 +1,61 @@
+"""What an index takes on the disk and whether every byte of it is right, be it whole or in shards."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.index.manifest import NAME, SHARDS_NAME, Manifest, SegmentEntry
+from potstill.index.shards import (
+    FOLDER,
+    ShardEntry,
+    Shards,
+    check_shard,
+    is_sharded,
+    read_shards,
+    shard_folder,
+)
+from potstill.index.stats import IndexStats, SegmentStats, index_stats
+from potstill.index.verify import Finding, verify_index
+from potstill.progress import Progress
+
+
+def stats_of_any(index: Path) -> IndexStats:
+    """As `index_stats`; the segments of shards have their shard's name before their own."""
+    if not is_sharded(index):
+        return index_stats(index)
+    shards = read_shards(index)
+    segments = tuple(_shard_segments(index, shards))
+    entries = tuple(
+        SegmentEntry(
+            f"{number:06d}-{entry.sha256[:8]}", 1, entry.sha256, entry.num_documents, entry.num_tokens
+        )
+        for number, entry in enumerate(shards.shards, 1)
+    )
+    return IndexStats(Manifest(shards.generation, entries, shards.vocabulary, shards.made_by), segments)
+
+
+def verify_any(index: Path, progress: Progress | None = None) -> list[Finding]:
+    """As `verify_index`, of every shard; a shard that is missing is a finding too."""
+    if not is_sharded(index):
+        return verify_index(index, progress)
+    shards = read_shards(index)
+    findings = [Finding(index / SHARDS_NAME, (index / SHARDS_NAME).stat().st_size)]
+    for entry in shards.shards:
+        findings += _verify_shard(index, entry, progress)
+    return findings
+
+
+def _shard_segments(index: Path, shards: Shards) -> Iterator[SegmentStats]:
+    for entry in shards.shards:
+        check_shard(index, entry)
+        for segment in index_stats(shard_folder(index, entry)).segments:
+            yield replace(segment, name=f"{FOLDER}/{entry.name}/{segment.name}")
+
+
+def _verify_shard(index: Path, entry: ShardEntry, progress: Progress | None) -> list[Finding]:
+    try:
+        check_shard(index, entry)
+        return verify_index(shard_folder(index, entry), progress)
+    except PotstillError as error:
+        return [Finding(shard_folder(index, entry) / NAME, 0, str(error))]
