@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <vector>
 
 #include "suffix_array/error.hpp"
 
 namespace potstill {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kWriteBackBytes = std::uint64_t{8} << 20;
 
 }  // namespace
@@ -54,7 +54,8 @@ OutputFile::OutputFile(const std::string& path, std::uint64_t offset, bool repla
       descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | (replaces ? O_TRUNC : 0) | O_CLOEXEC, 0666)),
       offset_(offset),
       written_back_(offset),
-      buffer_(kBufferBytes) {
+      // Not zeroed: a small file touches little of it.
+      buffer_(new unsigned char[kBufferBytes]) {
     if (descriptor_ < 0) throw_errno(path_);
 }
 
@@ -65,12 +66,12 @@ OutputFile::~OutputFile() {
 void OutputFile::append(const void* bytes, std::size_t size) {
     if (size == 0) return;
     const auto* next = static_cast<const unsigned char*>(bytes);
-    if (size > buffer_.size() - used_) flush();
-    if (size > buffer_.size()) {
+    if (size > kBufferBytes - used_) flush();
+    if (size > kBufferBytes) {
         write_out(next, size);
         return;
     }
-    std::memcpy(buffer_.data() + used_, next, size);
+    std::memcpy(buffer_.get() + used_, next, size);
     used_ += size;
 }
 
@@ -93,7 +94,7 @@ void OutputFile::finish() {
 }
 
 void OutputFile::flush() {
-    write_out(buffer_.data(), used_);
+    write_out(buffer_.get(), used_);
     used_ = 0;
 }
 

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
-#include <vector>
 
 namespace potstill {
 
@@ -44,8 +44,8 @@ class OutputFile {
     void append(const void* bytes, std::size_t size);
     template <typename Number>
     void append_number(Number number) {
-        if (buffer_.size() - used_ < sizeof(Number)) flush();
-        std::memcpy(buffer_.data() + used_, &number, sizeof(Number));
+        if (kBufferBytes - used_ < sizeof(Number)) flush();
+        std::memcpy(buffer_.get() + used_, &number, sizeof(Number));
         used_ += sizeof(Number);
     }
     // All of another file.
@@ -54,6 +54,8 @@ class OutputFile {
     void finish();
 
   private:
+    static constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+
     OutputFile(const std::string& path, std::uint64_t offset, bool replaces);
     void flush();
     void write_out(const unsigned char* bytes, std::size_t size);
@@ -62,7 +64,7 @@ class OutputFile {
     int descriptor_ = -1;
     std::uint64_t offset_ = 0;
     std::uint64_t written_back_ = 0;
-    std::vector<unsigned char> buffer_;
+    std::unique_ptr<unsigned char[]> buffer_;
     std::size_t used_ = 0;
 };
 

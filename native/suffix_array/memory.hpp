@@ -20,8 +20,8 @@ class Memory {
         if (got == MAP_FAILED) throw std::bad_alloc();
         data_ = static_cast<T*>(got);
 #ifdef MADV_HUGEPAGE
-        // Random accesses all over the block would miss the translation buffer on small pages.
-        madvise(got, size * sizeof(T), MADV_HUGEPAGE);
+        // Random accesses all over a large block would miss the translation buffer on small pages.
+        if (size * sizeof(T) >= kLarge) madvise(got, size * sizeof(T), MADV_HUGEPAGE);
 #endif
     }
     ~Memory() {
@@ -38,6 +38,8 @@ class Memory {
     T& operator[](std::size_t i) const { return data_[i]; }
 
   private:
+    static constexpr std::size_t kLarge = std::size_t{4} << 20;
+
     void swap(Memory& other) {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);

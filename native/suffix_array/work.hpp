@@ -8,6 +8,8 @@
 
 namespace potstill {
 
+// Serves one call, or several after another; where one of them fails in a thread, it ends the others by
+// cancelling.
 class Work {
   public:
     std::uint64_t done() const { return done_.load(std::memory_order_relaxed); }

@@ -8,16 +8,16 @@
 namespace potstill {
 namespace {
 
-Stream repeated(const Stream& part, std::size_t times) {
-    Stream stream;
+SymbolList repeated(const SymbolList& part, std::size_t times) {
+    SymbolList stream;
     for (std::size_t i = 0; i < times; ++i) stream.insert(stream.end(), part.begin(), part.end());
     return stream;
 }
 
-Stream fibonacci(std::size_t length) {
-    Stream before{2}, word{2, 1};
+SymbolList fibonacci(std::size_t length) {
+    SymbolList before{2}, word{2, 1};
     while (word.size() < length) {
-        Stream next = word;
+        SymbolList next = word;
         next.insert(next.end(), before.begin(), before.end());
         before = std::move(word);
         word = std::move(next);
@@ -26,7 +26,7 @@ Stream fibonacci(std::size_t length) {
     return word;
 }
 
-Stream ended(Stream stream) {
+SymbolList ended(SymbolList stream) {
     stream.push_back(0);
     return stream;
 }
@@ -51,32 +51,32 @@ std::vector<NamedStream> hard_streams() {
         {"largest 1-byte symbol", 255, repeated({255, 1, 255, 255, 0}, 5)},
     };
     for (std::size_t period = 2; period < 7; ++period) {
-        Stream part(period);
+        SymbolList part(period);
         std::iota(part.rbegin(), part.rend(), 1);
         streams.push_back({"period " + std::to_string(period), 9, ended(repeated(part, 60))});
     }
     return streams;
 }
 
-Stream random_stream(std::mt19937& random, std::uint32_t vocab_size, std::size_t num_symbols,
-                     double end_rate) {
+SymbolList random_stream(std::mt19937& random, std::uint32_t vocab_size, std::size_t num_symbols,
+                         double end_rate) {
     std::uniform_int_distribution<std::uint32_t> token(1, vocab_size);
     std::bernoulli_distribution ends(end_rate);
-    Stream stream(num_symbols);
+    SymbolList stream(num_symbols);
     for (auto& symbol : stream) symbol = ends(random) ? 0 : token(random);
     // A copy of an earlier stretch makes repeats that a random alphabet does not have.
     if (num_symbols > 8 && random() % 2 == 0) {
         const std::size_t length = random() % (num_symbols / 2);
         const std::size_t from = random() % (num_symbols - length);
         const std::size_t to = random() % (num_symbols - length);
-        const Stream copied(stream.begin() + from, stream.begin() + from + length);
+        const SymbolList copied(stream.begin() + from, stream.begin() + from + length);
         std::copy(copied.begin(), copied.end(), stream.begin() + to);
     }
     if (!stream.empty()) stream.back() = 0;
     return stream;
 }
 
-std::vector<std::uint64_t> sort_plainly(const Stream& stream) {
+std::vector<std::uint64_t> sort_plainly(const SymbolList& stream) {
     std::vector<std::uint64_t> positions;
     for (std::size_t p = 0; p < stream.size(); ++p) {
         if (stream[p] != 0) positions.push_back(p);
@@ -91,7 +91,7 @@ std::vector<std::uint64_t> sort_plainly(const Stream& stream) {
     return positions;
 }
 
-std::vector<unsigned char> to_bytes(const Stream& stream, int width) {
+std::vector<unsigned char> to_bytes(const SymbolList& stream, int width) {
     std::vector<unsigned char> bytes(kPaddingBytes, 0);
     for (const std::uint32_t symbol : stream) {
         for (int i = 0; i < width; ++i) bytes.push_back(static_cast<unsigned char>(symbol >> (8 * i)));

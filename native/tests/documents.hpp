@@ -9,24 +9,24 @@
 namespace potstill {
 
 // Symbols, 0 at the end of each document.
-using Stream = std::vector<std::uint32_t>;
+using SymbolList = std::vector<std::uint32_t>;
 
 struct NamedStream {
     std::string name;
     std::uint32_t vocab_size;
-    Stream symbols;
+    SymbolList symbols;
 };
 
 // Repeats, periods, Fibonacci words, empty documents, equal documents, one token.
 std::vector<NamedStream> hard_streams();
 
-Stream random_stream(std::mt19937& random, std::uint32_t vocab_size, std::size_t num_symbols,
-                     double end_rate);
+SymbolList random_stream(std::mt19937& random, std::uint32_t vocab_size, std::size_t num_symbols,
+                         double end_rate);
 
 // The positions of the tokens, ordered by what follows them up to their document's end, then by position.
-std::vector<std::uint64_t> sort_plainly(const Stream& stream);
+std::vector<std::uint64_t> sort_plainly(const SymbolList& stream);
 
 // At `width` bytes a symbol, with 8 zero bytes before and after.
-std::vector<unsigned char> to_bytes(const Stream& stream, int width);
+std::vector<unsigned char> to_bytes(const SymbolList& stream, int width);
 
 }  // namespace potstill

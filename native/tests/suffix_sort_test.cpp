@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::uint64_t kShare = 1000;
 
-std::vector<std::uint64_t> sort_fast(const Stream& stream, std::uint32_t vocab_size, int width) {
-    Stream text = stream;
+std::vector<std::uint64_t> sort_fast(const SymbolList& stream, std::uint32_t vocab_size, int width) {
+    SymbolList text = stream;
     text.insert(text.begin(), 0);
     text.push_back(0);
     const auto bytes = to_bytes(text, width);
@@ -53,7 +53,7 @@ void test_random_streams() {
 }
 
 void test_a_cancelled_sort_ends() {
-    Stream text(1000, 1);
+    SymbolList text(1000, 1);
     text.front() = text.back() = 0;
     const auto bytes = to_bytes(text, 1);
     const std::int32_t starts[] = {0, 2, 1000};
