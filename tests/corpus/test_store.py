@@ -2,12 +2,15 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from corpus.vocabularies import TEXT, vocabulary
 from potstill.corpus.build import build_corpus
-from potstill.corpus.sealed import write_sealed
+from potstill.corpus.checksums import write_checksums
+from potstill.corpus.manifest import read_corpus_facts, write_corpus_facts
+from potstill.corpus.sealed import read_sealed, write_sealed
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import DamagedError, MissingError, UsageError
@@ -69,22 +72,19 @@ def test_what_is_not_there_cannot_be_asked_for(corpus):
             ask()
 
 
-def test_every_cut_is_found_before_the_first_answer(corpus):
-    for name in FILES:
-        path = corpus / name
-        whole = path.read_bytes()
-        for size in {0, 1, len(whole) // 2, len(whole) - 1}:
-            path.write_bytes(whole[:size])
-            with pytest.raises(DamagedError, match=re.escape(name)):
-                Store(corpus).verify()
-                # A cut that JSON does not show loses nothing.
-                assert name == "corpus.json" and size == len(whole) - 1
-                raise DamagedError(name)
-        path.unlink()
-        with pytest.raises(MissingError):
+@pytest.mark.parametrize("name", FILES)
+def test_every_cut_is_found_before_the_first_answer(corpus, name):
+    path = corpus / name
+    whole = path.read_bytes()
+    # The last byte of JSON is a line break, without which it says the same.
+    longest = len(whole) - (2 if name == "corpus.json" else 1)
+    for size in {0, 1, len(whole) // 2, longest, *range(0, longest, 4096)}:
+        path.write_bytes(whole[:size])
+        with pytest.raises(DamagedError, match=re.escape(name)):
             Store(corpus)
-        path.write_bytes(whole)
-    assert Store(corpus).verify() is None
+    path.unlink()
+    with pytest.raises(MissingError, match=re.escape(name)):
+        Store(corpus)
 
 
 def test_a_flipped_bit_gives_an_error_that_names_its_file_or_the_exact_answer(corpus):
@@ -128,8 +128,6 @@ def test_a_store_made_with_another_vocabulary_is_told(corpus):
     ],
 )
 def test_a_header_that_contradicts_itself_is_refused(corpus, change):
-    from potstill.corpus.sealed import read_sealed
-
     content = read_sealed(corpus / "corpus.json", "potstill.corpus/1")
     write_sealed(corpus / "corpus.json", "potstill.corpus/1", {**content, **change})
     with pytest.raises(DamagedError, match=r"corpus\.json|checksums\.bin"):
@@ -144,15 +142,10 @@ def test_a_newer_corpus_is_refused(corpus):
 
 def test_hostile_offsets_with_right_checksums_do_no_harm(corpus):
     """Whatever stands in the files, a reader answers or says which file is wrong."""
-    from dataclasses import replace
-
-    from potstill.corpus.checksums import write_checksums
-    from potstill.corpus.manifest import read_corpus_facts, write_corpus_facts
-
     facts, chance = read_corpus_facts(corpus), random.Random(2)
     for name in ("documents.bin", "offsets.bin", "sources.jsonl", "tokens.bin"):
         whole = (corpus / name).read_bytes()
-        for _ in range(60):
+        for _ in range(20):
             altered = bytearray(whole)
             for _ in range(8):
                 altered[chance.randrange(len(altered))] = chance.choice([0, 1, 0x7F, 0x80, 0xFF])
