@@ -1,5 +1,6 @@
 """`potstill corpus decontaminate`: evaluation records that stand in a corpus, found and refused."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,12 +62,12 @@ def decontaminate(
 
     settings = GateSettings(OverlapSettings(ngram, min(ngram, 8)), threshold, longest_words)
     records = list(read_eval(eval_, field or ()))
-    progress = progress_for(sys.stderr, quiet=quiet)
+    progress, num_threads = progress_for(sys.stderr, quiet=quiet), threads or os.cpu_count() or 1
     with (
-        indexed(corpus, memory_bytes=memory_budget(memory), threads=threads or 1, progress=progress) as path,
+        indexed(corpus, memory_bytes=memory_budget(memory), threads=num_threads, progress=progress) as path,
         Index.open(path) as index,
     ):
-        found = _compare(index, records, settings, threads or 1, progress)
+        found = _compare(index, records, settings, num_threads, progress)
         removed = _write(index, found, out, progress) if out else None
         _tell(index, corpus, found, out, removed, limit=limit, as_json=json_)
 
