@@ -18,8 +18,10 @@ from potstill.index.build import BuildSettings, build_index
 from potstill.tokenization.load import load_tokenizer
 
 TEXTS = {
-    "sayings.txt": "Actions speak louder than words. It is said that actions speak louder than words; no more.",
-    "notes.md": "Deep learning is a kind of machine learning.\nNatural language processing uses deep learning.\n",
+    "sayings.txt": "Actions speak louder than words. "
+    "They said that actions speak louder than words; nothing more.",
+    "notes.md": "Deep learning is one kind of machine learning.\n"
+    "Natural language processing uses deep learning.\n",
     "café.txt": "The café sells poems: “actions speak louder than coffee”.",
     "papers.jsonl": json.dumps({"text": "Natural language processing came before machine learning."})
     + "\n"

@@ -1,6 +1,7 @@
 """Documents and pieces of them as a person wants them: text, what stands around it, where it came from."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from potstill.errors import DamagedError, UsageError
 from potstill.index.native_errors import damage_told
 from potstill.index.numbering import DocumentPlace, Numbering
 from potstill.index.results import Document, Occurrence, Passage
-from potstill.index.snippets import decode, snippet
+from potstill.index.snippets import LONGEST_CHARACTER_BYTES, Borders, Snippet, decode, snippet
 
 if TYPE_CHECKING:
     from potstill._native import Reader
@@ -55,18 +56,20 @@ class Documents:
         place = self._numbering.place_of(occurrence.document)
         first, stop = self._bounds(place)
         start = first + occurrence.token_offset
+        if context_tokens < 0:
+            raise UsageError(f"context_tokens is {context_tokens}; it must be at least 0.")
         if occurrence.token_offset < 0 or num_tokens < 0 or start + num_tokens > stop:
             raise UsageError(
                 f"Document {occurrence.document} has {stop - first:,} tokens: it has no {num_tokens:,} from "
                 f"{occurrence.token_offset:,} on."
             )
-        begin, end = max(first, start - context_tokens), min(stop, start + num_tokens + context_tokens)
-        ids = self._ids(place.segment, begin, end)
-        match_at = start - begin
-        pieces = np.split(ids, [match_at, match_at + num_tokens])
-        text = snippet(
-            *map(self._vocabulary.bytes_of, pieces), is_cut_before=begin > first, is_cut_after=end < stop
-        )
+        stop_match = start + num_tokens
+        begin, end = max(first, start - context_tokens), min(stop, stop_match + context_tokens)
+        # A few tokens more, to know the characters that the borders go through.
+        outer = max(first, begin - LONGEST_CHARACTER_BYTES), min(stop, end + LONGEST_CHARACTER_BYTES)
+        ids = self._ids(place.segment, *outer)
+        text = self._snippet(ids, [border - outer[0] for border in (begin, start, stop_match, end)])
+        ids = ids[begin - outer[0] : end - outer[0]]
         return Passage(
             document=occurrence.document,
             token_offset=occurrence.token_offset,
@@ -75,10 +78,14 @@ class Documents:
             match=text.match,
             after=text.after,
             tokens=tuple(ids.tolist()),
-            match_at=match_at,
+            match_at=start - begin,
             source=self._locate(place, occurrence.token_offset, num_tokens),
             is_deleted=self._numbering.is_deleted(place),
         )
+
+    def _snippet(self, ids: Ids, borders: Sequence[int]) -> Snippet:
+        pieces = [self._vocabulary.bytes_of(piece) for piece in np.split(ids, borders)]
+        return snippet(b"".join(pieces), Borders(*accumulate(map(len, pieces[:-1]))))
 
     def _bounds(self, place: DocumentPlace) -> tuple[int, int]:
         with damage_told():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_LONGEST_CHARACTER = 4
+LONGEST_CHARACTER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,30 +12,39 @@ class Snippet:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class Borders:
+    """Where a snippet's three pieces lie in some bytes: before [first, start), match [start, stop), after
+    [stop, last).
+    """
+
+    first: int
+    start: int
+    stop: int
+    last: int
+
+
 def decode(content: bytes) -> str:
     return content.decode("utf-8", errors="replace")
 
 
-def snippet(before: bytes, match: bytes, after: bytes, *, is_cut_before: bool, is_cut_after: bool) -> Snippet:
-    """The three as text. A character that lies over a border of `match` belongs to it.
+def snippet(content: bytes, borders: Borders) -> Snippet:
+    """The three pieces as text.
 
-    `is_cut_before`, `is_cut_after`: more stands outside, so what is left of a character at that end is an
-    effect of the cut and is left out.
+    A character over a border of the match belongs to it; one over an outer border is left out. `content`
+    holds some bytes beyond the outer borders where there are any, so that such characters can be told from
+    bytes that are no UTF-8.
     """
-    whole = before + match + after
-    first = _start_of_character(whole, len(before))
-    stop = _end_of_character(whole, len(before) + len(match)) if match else first
-    head, tail = whole[:first], whole[stop:]
-    if is_cut_before:
-        head = _without_broken_start(head)
-    if is_cut_after:
-        tail = _without_broken_end(tail)
-    return Snippet(decode(head), decode(whole[first:stop]), decode(tail))
+    start = _start_of_character(content, borders.start)
+    stop = _end_of_character(content, borders.stop) if borders.start < borders.stop else start
+    first = min(_end_of_character(content, borders.first), start)
+    last = max(_start_of_character(content, borders.last), stop)
+    return Snippet(decode(content[first:start]), decode(content[start:stop]), decode(content[stop:last]))
 
 
 def _character_over(content: bytes, border: int) -> tuple[int, int] | None:
     """Where a character begins and ends that has bytes on both sides of `border`."""
-    for start in range(max(border - _LONGEST_CHARACTER + 1, 0), border):
+    for start in range(max(border - LONGEST_CHARACTER_BYTES + 1, 0), border):
         stop = start + _length_of(content[start])
         if border < stop <= len(content) and _is_utf8(content[start:stop]):
             return start, stop
@@ -63,18 +72,3 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _without_broken_start(content: bytes) -> bytes:
-    broken = 0
-    while broken < min(len(content), _LONGEST_CHARACTER - 1) and content[broken] & 0xC0 == 0x80:
-        broken += 1
-    return content[broken:]
-
-
-def _without_broken_end(content: bytes) -> bytes:
-    for length in range(1, min(_LONGEST_CHARACTER, len(content) + 1)):
-        lead = content[-length]
-        if lead & 0xC0 != 0x80:
-            return content[:-length] if _length_of(lead) > length else content
-    return content
