@@ -58,7 +58,11 @@ def _verify_segment(
     yield from files
     if any(finding.problem for finding in files):
         return
-    opened = open_segment(index, entry, None)
+    try:
+        opened = open_segment(index, entry, None)
+    except DamagedError as error:
+        yield Finding(folder, 0, str(error))
+        return
     yield _guarded(folder / "suffixes.bin", lambda: _check_order(opened, progress))
     yield _guarded(folder / DOCUMENTS, lambda: check_documents(opened.store))
     if entry.sign < 0:
