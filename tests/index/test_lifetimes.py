@@ -2,15 +2,18 @@
 
 import asyncio
 import gc
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index.small_index import naive_of, small_index
-from potstill.errors import MissingError, UsageError
+from index.small_index import naive_of, small_index, write_index
+from potstill.corpus.vocabulary import ByteVocabulary
+from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.index.asynchronous import AsyncIndex
+from potstill.index.commit import vocabulary_name
 from potstill.index.reader import Index
 from potstill.index.results import Occurrence
 
@@ -78,6 +81,22 @@ def test_a_folder_that_is_no_index_is_missing(tmp_path):
         with pytest.raises(MissingError, match="is no index") as missing:
             Index.open(path)
         assert missing.value.exit_code == 4
+
+
+def test_a_degraded_index_answers_without_what_is_missing_and_never_below_zero(tmp_path):
+    manifest = write_index(tmp_path, DOCUMENTS, DELETED, vocab_size=256)
+    ByteVocabulary().save(tmp_path / "vocabulary" / vocabulary_name(manifest.vocabulary.fingerprint))
+    whole, gone, negative = (entry.name for entry in manifest.segments)
+    with Index.open(tmp_path) as index:
+        assert (index.count([1, 2]), index.left_out) == (3, ())
+    shutil.rmtree(tmp_path / "segments" / gone)
+    with pytest.raises((MissingError, DamagedError), match=gone):
+        Index.open(tmp_path)
+    with Index.open(tmp_path, degraded=True) as index:
+        assert index.left_out == (gone, negative)
+        assert index.num_documents == 3
+        assert index.count([1, 2]) == naive_of(DOCUMENTS[:1]).count([1, 2])
+        assert index.count([3, 3]) == 0
 
 
 @pytest.mark.parametrize("number", [-1, 5, 10**30])

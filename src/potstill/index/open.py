@@ -65,8 +65,8 @@ def open_generation(index: Path, *, degraded: bool = False) -> OpenIndex:
     """Map the newest generation of `index`.
 
     A segment that is missing or whose header is damaged is refused by its name with DamagedError or
-    MissingError; with `degraded` it is left out, and `left_out` says so. Damage inside a file shows when the
-    native core first touches the block, or in `verify`.
+    MissingError; with `degraded` it is left out, with the deletions that name it, and `left_out` says so.
+    Damage inside a file shows when the native core first touches the block, or in `verify`.
     """
     manifest = read_manifest(index)
     while True:
@@ -80,7 +80,9 @@ def open_generation(index: Path, *, degraded: bool = False) -> OpenIndex:
         manifest = newest
     if vocabulary is None or (problems and not degraded):
         raise next(iter(problems.values()))
-    return OpenIndex(index, manifest, vocabulary, tuple(segments), tuple(problems))
+    whole = _with_what_they_delete(segments)
+    left_out = [*problems, *(segment.entry.name for segment in segments if segment not in whole)]
+    return OpenIndex(index, manifest, vocabulary, tuple(whole), tuple(left_out))
 
 
 def open_segment(index: Path, entry: SegmentEntry, vocabulary: Vocabulary | None) -> OpenSegment:
@@ -130,6 +132,12 @@ def _open_all(
             problems[entry.name] = error
         except FileNotFoundError as error:
             problems[entry.name] = MissingError(f"The segment {entry.name} lacks {error.filename}.")
+
+
+def _with_what_they_delete(segments: list[OpenSegment]) -> list[OpenSegment]:
+    """Without a segment that it deletes from, a negative one would make counts too small, even negative."""
+    names = {segment.entry.name for segment in segments}
+    return [segment for segment in segments if all(run.segment in names for run in segment.header.deletes)]
 
 
 def _vocabulary(
