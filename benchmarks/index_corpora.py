@@ -33,13 +33,8 @@ from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
 
 VOCAB_SIZE = 32_000
-SYSTEM_FOLDERS = (
-    "/usr/lib/python3",
-    "/usr/lib/python3.11",
-    "/usr/share/doc",
-    "/usr/share/perl",
-    "/usr/include",
-)
+SYSTEM_FOLDERS = ("/usr/lib/python3", "/usr/lib/python3.11")
+SUFFIXES = (".py", ".pyi", ".txt", ".md", ".rst")
 MAX_FILE_BYTES = 4 << 20
 HELD_OUT_EVERY, TRAINED_ON_EVERY = 250, 10
 LARGE_TOKENS = 310_000_000
@@ -60,14 +55,14 @@ def make_corpus(name: str, work: Path, progress: Progress) -> BenchCorpus:
     every = 50 if name == "small" else 1
     base = work / ("small" if name == "small" else "python50m")
     corpus = base / "corpus"
-    if not corpus.exists():
+    if not (corpus / "corpus.json").exists():
         _make_base(base, every, progress)
     facts = read_json(base / "facts.json")
     vocabulary = TokenizerVocabulary(load_tokenizer(base / "tokenizer"))
     heldout = vocabulary.encode_documents([Path(path).read_bytes() for path in facts.pop("heldout")])
     if name == "large":
         corpus = work / "large" / "corpus"
-        if not corpus.exists():
+        if not (corpus / "corpus.json").exists():
             facts |= {"copies_edited_share": EDITED_SHARE}
             _make_large(base / "corpus", corpus, vocabulary, progress)
     return BenchCorpus(corpus, heldout, facts)
