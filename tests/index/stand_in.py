@@ -9,7 +9,6 @@ import numpy as np
 from potstill.corpus.store import Provenance
 from potstill.corpus.vocabulary import ByteVocabulary, Vocabulary
 from potstill.index.results import Occurrence, Passage
-from potstill.index.snippets import snippet
 
 WIDTH = 4
 
@@ -61,11 +60,10 @@ class StandIn:
         begin, end = max(0, token_offset - context_tokens), min(len(row), stop + context_tokens)
         spelt = self.vocabulary.bytes_of
         before, match = spelt(row[begin:token_offset]), spelt(row[token_offset:stop])
-        after = spelt(row[stop:end])
-        text = snippet(before, match, after, is_cut_before=begin > 0, is_cut_after=end < len(row))
+        text = [each.decode(errors="replace") for each in (before, match, spelt(row[stop:end]))]
         first = len(spelt(row[:token_offset]))
         source = Provenance(Path(f"document-{document}"), 0, first, first + len(match), True)
         return Passage(
-            document, token_offset, num_tokens, text.before, text.match, text.after,
+            document, token_offset, num_tokens, *text,
             tuple(row[begin:end].tolist()), token_offset - begin, source,
         )  # fmt: skip

@@ -108,10 +108,10 @@ def plant(generator: random.Random, n: int) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_thousand_planted_13_grams_are_all_found(name: str) -> None:
+def test_a_planted_13_gram_is_found_at_every_kind_of_border(name: str) -> None:
     generator, vocabulary = random.Random(11), vocabulary_named(name)
     missed = []
-    for _ in range(1000):
+    for _ in range(200):
         text, document, planted = plant(generator, 13)
         (found,) = measure(StandIn.of([document], vocabulary), [text])
         assert found.windows.tolist() == windows_in(text, [document.encode()], 13)

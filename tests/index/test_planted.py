@@ -51,6 +51,7 @@ def test_a_thousand_planted_13_grams_are_found_in_one_index(tmp_path: Path, name
 
 
 @pytest.mark.weights
+@pytest.mark.slow
 def test_a_thousand_planted_13_grams_are_found_with_the_tokens_of_gemma(tmp_path: Path) -> None:
     try:
         tokenizer = load_tokenizer(resolve("gemma-3-270m", progress=Silent()).path)

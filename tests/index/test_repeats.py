@@ -95,7 +95,7 @@ def test_the_repeats_are_those_that_comparing_every_place_finds(corpus, length: 
     assert native_repeats(documents, vocab_size, length, threads) == naive_repeats(documents, length)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(corpus=CORPORA, length=st.integers(1, 6))
 def test_repeats_are_told_by_document(tmp_path_factory: pytest.TempPathFactory, corpus, length: int) -> None:
     vocab_size, documents = corpus
