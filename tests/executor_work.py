@@ -101,3 +101,14 @@ def wait_until_gone(pid, within_s=20):
             return
         time.sleep(0.02)
     raise AssertionError(f"process {pid} is still there")
+
+
+def descendants(pid):
+    """Processes that this one started, and those that they did."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for child in map(int, children):
+        yield child
+        yield from descendants(child)

@@ -191,7 +191,7 @@ def run_in_a_process(program, *arguments, **environment):
 def listening_sockets_of_ray():
     """Lines of /proc/net/tcp and tcp6, of the listening sockets that this process and its children have."""
     inodes = set()
-    for pid in [os.getpid(), *descendants(os.getpid())]:
+    for pid in [os.getpid(), *work.descendants(os.getpid())]:
         for file in Path(f"/proc/{pid}/fd").iterdir():
             try:
                 inodes.add(os.readlink(file))
@@ -202,9 +202,3 @@ def listening_sockets_of_ray():
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
                 yield line
-
-
-def descendants(pid):
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child)
-        yield from descendants(int(child))

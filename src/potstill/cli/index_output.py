@@ -39,6 +39,7 @@ def index_table(index: "Index") -> dict[str, Any]:
         "index": str(index.path),
         "generation": index.generation,
         "num_tokens": index.num_tokens,
+        "partial": bool(index.left_out),
         "left_out": list(index.left_out),
     }
 
