@@ -64,12 +64,12 @@ void Segment::map_tables() {
     const std::uint64_t num_bigrams = *shape_.num_bigrams;
     const auto width = static_cast<std::uint64_t>(shape_.symbol_bytes);
     unigram_file_ = map_sized("unigrams.bin", (shape_.vocab_size + std::uint64_t{1}) * 8);
-    unigrams_ = checked_table(unigram_file_, shape_.num_tokens);
     row_file_ = map_sized("bigram_rows.bin", (shape_.vocab_size + std::uint64_t{1}) * 8);
-    bigram_rows_ = checked_table(row_file_, num_bigrams);
     second_file_ = map_sized("bigram_seconds.bin", num_bigrams * width + kPaddingBytes);
     rank_bytes_ = shape_.num_tokens < (std::uint64_t{1} << 32) ? 4 : 8;
     rank_file_ = map_sized("bigram_ranks.bin", num_bigrams * rank_bytes_);
+    unigrams_ = checked_table(unigram_file_, shape_.num_tokens);
+    bigram_rows_ = checked_table(row_file_, num_bigrams);
 }
 
 const FileRecord& Segment::record(const std::string& name) const {
