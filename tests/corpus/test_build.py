@@ -285,3 +285,46 @@ def test_a_million_tiny_documents_take_little_memory_to_read(tmp_path):
         row = store.document(document)
         assert row.record == document
         assert store.document_at(row.first_symbol) == store.document_at(row.stop_symbol) == document
+
+
+_HANGS = """
+import os, sys, time
+from pathlib import Path
+from potstill.corpus.build import build_corpus
+from potstill.corpus.vocabulary import load_vocabulary
+from potstill.corpus import store_writer
+if __name__ == '__main__':
+    def wait(*_):
+        print('writing', flush=True)
+        time.sleep(60)
+    store_writer.symbol_bytes = wait
+    build_corpus([Path(sys.argv[1])], Path(sys.argv[2]), load_vocabulary(Path(sys.argv[3])), workers=2)
+"""
+
+
+def _children(number):
+    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_workers_end_with_the_build_that_started_them(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "hangs.py").write_text(_HANGS)
+    vocabulary("byte-level").save(tmp_path / "vocabulary")
+    arguments = [
+        sys.executable,
+        tmp_path / "hangs.py",
+        tmp_path / "a.txt",
+        tmp_path / "out",
+        tmp_path / "vocabulary",
+    ]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"writing\n"
+        workers = _children(process.pid)
+        process.kill()
+    assert workers
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers):
+        assert time.monotonic() < deadline, "workers outlived the build"
+        time.sleep(0.05)
+    assert [path for path in tmp_path.rglob(".workers-*") if ".building" not in str(path)] == []

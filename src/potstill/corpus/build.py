@@ -100,7 +100,9 @@ def build_store_of(
     try:
         with room_for(writer), (progress or Silent()).task("read", num_bytes / _MB, "MB") as task:
             batches = _batches(reader, files, documents)
-            for batch, encoded in encode_batches(batches, vocabulary, _num_workers(workers, num_bytes)):
+            for batch, encoded in encode_batches(
+                batches, vocabulary, _num_workers(workers, num_bytes), folder
+            ):
                 writer.append(encoded, numbering.rows(batch.placed, encoded))
                 task.advance(batch.read_bytes / _MB)
                 writer.share_done += batch.read_bytes / max(num_bytes, 1)

@@ -23,7 +23,7 @@ from potstill.errors import DamagedError, UsageError
 from potstill.records.read import read_numbered
 from potstill.records.streams import reading
 
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What text packs to, roughly: only for the time left.
 _PACKED_SHARE = {"none": 1.0, "gz": 0.3, "zst": 0.3}

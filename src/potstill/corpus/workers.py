@@ -4,12 +4,15 @@ Threads would wait for each other: ids become Python lists one thread at a time.
 """
 
 import os
+import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,17 +27,20 @@ Batches = Iterable[tuple[_Label, Sequence[Piece]]]
 Encoded = Iterator[tuple[_Label, EncodedBatch]]
 
 
-def encode_batches(batches: Batches[_Label], vocabulary: Vocabulary, workers: int) -> Encoded[_Label]:
+def encode_batches(
+    batches: Batches[_Label], vocabulary: Vocabulary, workers: int, scratch: Path
+) -> Encoded[_Label]:
     """Each batch encoded, in order, with its label; by this process alone where `workers` is 1.
 
-    What is held is two batches a worker. PotstillError if a worker process dies.
+    What is held is two batches a worker. In the folder `scratch` the workers find the vocabulary while they
+    work. PotstillError if a worker process dies; the workers end if this process does.
     """
     if workers == 1 or vocabulary.kind == "bytes":
         encoder = encoder_of(vocabulary)
         for label, pieces in batches:
             yield label, encoder.encode(pieces)
         return
-    with tempfile.TemporaryDirectory(prefix="potstill-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".workers-", dir=scratch) as folder:
         vocabulary.save(Path(folder))
         yield from _by_processes(batches, folder, workers)
 
@@ -67,8 +73,19 @@ _encoder: Encoder | None = None
 
 def _start_worker(folder: str) -> None:
     global _encoder
+    # Ctrl-C reaches the whole group of processes; the one that started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _encoder = encoder_of(load_vocabulary(Path(folder)))
+
+
+def _end_with_parent() -> None:
+    """A worker waits at a queue that its siblings keep open, so it would outlive a parent that was killed."""
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _encode(pieces: Sequence[Piece]) -> EncodedBatch:
