@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from index.naive import Naive
-from index.naive_build import naive_files, narrowest, packed_symbols, symbols_of
+from index.naive_build import naive_files, narrowest, symbols_of
 from potstill import _native
 from potstill.corpus.manifest import DOCUMENT_ROW
 from potstill.corpus.vocabulary import ByteVocabulary, VocabularyFacts
@@ -98,7 +98,8 @@ def _write_segment(
     folder.mkdir(parents=True)
     width = narrowest(vocabulary.vocab_size)
     symbols = symbols_of(documents)
-    (folder / "tokens.bin").write_bytes(packed_symbols(symbols, width))
+    little_endian = np.array(symbols, "<u4").reshape(-1, 1).view(np.uint8)
+    (folder / "tokens.bin").write_bytes(little_endian[:, :width].tobytes() + bytes(8))
     _write_documents(folder, documents)
     facts = {
         "num_documents": len(documents),

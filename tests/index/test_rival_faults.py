@@ -207,3 +207,18 @@ def test_an_ngram_over_two_documents_does_not_occur(tmp_path):
     with small_index(tmp_path, [[[1, 2], [3, 1]], [[4]]], vocab_size=300) as index:
         assert [index.count(query) for query in ([2, 3], [1, 2, 3], [1, 4])] == [0, 0, 0]
         assert index.longest_matches([1, 2, 3, 1]).tolist() == [2, 1, 2, 1]
+
+
+def test_a_million_tiny_documents_answer(tmp_path):
+    ids = np.random.default_rng(6).integers(0, 10, 1_000_000)
+    with small_index(tmp_path, [ids.reshape(-1, 1).tolist()], vocab_size=10) as index:
+        assert index.num_documents == index.num_tokens == 1_000_000
+        found = index.next([])
+        assert found.counts.tolist() == np.bincount(ids).tolist()
+        assert index.next([3]).num_end == index.count([3]) == found.counts[3]
+        assert index.count([3, 4]) == 0
+        places = index.find([3]).places()
+        assert places.documents.tolist() == np.flatnonzero(ids == 3).tolist()
+        assert not places.token_offsets.any()
+        assert index.document(999_999).tokens == (ids[-1],)
+        assert index.search([[[3]], [[3], [4]]]).count == found.counts[3]
