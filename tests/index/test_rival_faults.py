@@ -209,6 +209,7 @@ def test_an_ngram_over_two_documents_does_not_occur(tmp_path):
         assert index.longest_matches([1, 2, 3, 1]).tolist() == [2, 1, 2, 1]
 
 
+@pytest.mark.slow
 def test_a_million_tiny_documents_answer(tmp_path):
     ids = np.random.default_rng(6).integers(0, 10, 1_000_000)
     with small_index(tmp_path, [ids.reshape(-1, 1).tolist()], vocab_size=10) as index:
