@@ -17,8 +17,12 @@ class ShardPlan:
     """As the command line has it: how many shards (None: one a worker), who builds them, how many workers."""
 
     num_shards: int | None
-    executor: str
+    executor: str | None
     num_workers: int | None
+
+    @property
+    def is_asked_for(self) -> bool:
+        return self.num_shards is not None or self.executor is not None
 
 
 def build_in_shards(
@@ -32,7 +36,7 @@ def build_in_shards(
     from potstill.executors.executor import open_executor
     from potstill.index.shard_build import build_shards
 
-    with open_executor(plan.executor, plan.num_workers) as executor:
+    with open_executor(plan.executor or "local", plan.num_workers) as executor:
         return build_shards(
             sources, out, vocabulary, settings, executor, num_shards=plan.num_shards, progress=progress
         )

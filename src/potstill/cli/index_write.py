@@ -12,6 +12,7 @@ from potstill.cli.index_options import IndexFolder
 from potstill.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
+    from potstill.corpus.vocabulary import Vocabulary
     from potstill.index.build import BuildSettings
     from potstill.index.manifest import Manifest
 
@@ -90,18 +91,18 @@ def build(
     from potstill.index.build import build_index, refuse_foreign
     from potstill.progress import progress_for
 
-    in_shards = shards is not None or executor is not None
-    if not in_shards:
+    plan = ShardPlan(shards, executor, workers)
+    if not plan.is_asked_for:
         refuse_foreign(out)
     with _changing(out):
         progress = progress_for(sys.stderr, quiet=quiet)
         settings = _settings(memory, not no_tables, field, workers)
         vocabulary = choose_vocabulary(sources, tokenizer, progress)
-        if in_shards:
-            plan = ShardPlan(shards, executor or "local", workers)
+        if plan.is_asked_for:
             built = build_in_shards(sources, out, vocabulary, settings, plan, progress)
-            show_shards(out, built, as_json=json_)
-            return
+            return show_shards(out, built, as_json=json_)
+        if not quiet:
+            _say_expected(sources, vocabulary, settings)
         manifest = build_index(sources, out, vocabulary, settings, progress)
     _show_changed(out, manifest, as_json=json_)
 
@@ -268,6 +269,20 @@ def _changing(index: Path) -> Iterator[None]:
     except (KeyboardInterrupt, Terminated):
         say("\nStopped. What is finished is kept; run the same command again to go on.")
         raise
+
+
+def _say_expected(sources: list[Path], vocabulary: "Vocabulary", settings: "BuildSettings") -> None:
+    """What a build of more than a minute takes, before it begins."""
+    from potstill.cli.output import format_bytes, say
+    from potstill.index.room import expect_build
+    from potstill.progress import format_duration
+
+    expected = expect_build(sources, vocabulary, settings.num_workers)
+    if expected.seconds > 60:
+        say(
+            f"This takes about {format_duration(expected.seconds)} and at least "
+            f"{format_bytes(expected.least_bytes)} on the disk."
+        )
 
 
 def _settings(

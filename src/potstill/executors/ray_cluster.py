@@ -88,7 +88,8 @@ class RayExecutor:
             while pending:
                 if self._cancelled.is_set():
                     raise Cancelled
-                ready, pending = self._ray.wait(pending, timeout=_LOOK_AROUND_S)
+                with _connection_told():
+                    ready, pending = self._ray.wait(pending, timeout=_LOOK_AROUND_S)
                 for reference in ready:
                     index = numbers[reference]
                     results[index] = self._outcome(reference, f"item {index}").value()
@@ -154,7 +155,8 @@ class _Actors:
 def _fetched(ray: ModuleType, reference: Any, what: str, timeout_s: float) -> Outcome:
     """What came back; where Ray has lost it for good, a refusal that says so."""
     try:
-        outcome: Outcome = ray.get(reference, timeout=max(timeout_s, 0.0))
+        with _connection_told():
+            outcome: Outcome = ray.get(reference, timeout=max(timeout_s, 0.0))
     except ray.exceptions.RayError as error:
         message = (
             f"The Ray cluster lost {what} ({type(error).__name__}: {_reason(error)}). Most often a worker's "
@@ -162,6 +164,17 @@ def _fetched(ray: ModuleType, reference: Any, what: str, timeout_s: float) -> Ou
         )
         return Refused(MissingError, (message,))
     return outcome
+
+
+@contextmanager
+def _connection_told() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        raise MissingError(
+            f"The Ray cluster cannot be reached any more ({_reason(error)}). "
+            f"Run the same command again once it can."
+        ) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -188,8 +201,12 @@ def _import_ray(environment: Mapping[str, str]) -> ModuleType:
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] != "ray":
                 raise
-            raise ExtraMissing("The executor `ray` needs Ray: pip install 'potstill[ray]'.") from None
+            raise _extra_missing() from None
     return ray
+
+
+def _extra_missing() -> ExtraMissing:
+    return ExtraMissing("The executor `ray` needs Ray with its client: pip install 'potstill[ray]'.")
 
 
 def _start(ray: ModuleType, num_workers: int) -> Callable[[], None]:
@@ -245,6 +262,8 @@ def _connect(ray: ModuleType, address: str) -> None:
 
 def _knock(address: str) -> None:
     """Ray itself tries for minutes to reach an address where nothing listens."""
+    if address == "auto":
+        return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         raise UsageError(f"{address!r} is no address of a Ray cluster. Write ray://HOST:PORT or HOST:PORT.")
@@ -262,6 +281,8 @@ def _init(ray: ModuleType, **settings: Any) -> None:
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(configure_logging=False, log_to_driver=False, **settings)
+    except ImportError:
+        raise _extra_missing() from None
     except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise MissingError(
             f"Ray at {settings['address']} cannot be used ({type(error).__name__}: {_reason(error)}). "
