@@ -1,12 +1,12 @@
 """How fast does the index answer and build, beside infini-gram 2.6.0 on the same token stream?
 
-Work: the Python installation's own source and text under a 32k byte-level BPE trained on it (`python50m`),
+Work: the Python installation's own source and text under a 32k byte-level BPE trained on it (`python`),
 and a corpus of over 300M tokens that fits no cache (`large`), both from index_corpora.py. Each engine builds
 from the same tokens and answers the same n-grams, contexts, ranks and held-out texts, in turns. The rival has
 prefetch depths of 0, its fastest setting; where it samples (`ntd`), ours is exact. Counts of both are held
 against each other and disagreements reported.
 
-    python benchmarks/bench_index.py WORK [--corpus python50m|large] [--rounds 5] [--out FILE]
+    python benchmarks/bench_index.py WORK [--corpus python|large] [--rounds 5] [--out FILE]
 """
 
 import argparse
@@ -215,7 +215,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work", type=Path)
-    parser.add_argument("--corpus", default="python50m")
+    parser.add_argument("--corpus", default="python")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()

@@ -1,6 +1,6 @@
 """The corpora of bench_index, made once in a work folder.
 
-`python50m`  the source and text of this Python's library and packages and of the system's Python, under a
+`python`  the source and text of this Python's library and packages and of the system's Python, under a
              byte-level BPE of 32,000 tokens trained on each tenth file; each 250th file is held out
 `large`      so many copies of it that it has over 300M tokens; in each copy runs of 20 tokens, a twentieth of
              all, are replaced by runs from elsewhere in it
@@ -53,7 +53,7 @@ class BenchCorpus:
 def make_corpus(name: str, work: Path, progress: Progress) -> BenchCorpus:
     """The corpus called `name`, from `work` where it stands there already."""
     every = 50 if name == "small" else 1
-    base = work / ("small" if name == "small" else "python50m")
+    base = work / ("small" if name == "small" else "python")
     corpus = base / "corpus"
     if not (corpus / "corpus.json").exists():
         _make_base(base, every, progress)
