@@ -136,6 +136,22 @@ def test_a_table_in_a_folder_of_code_is_text_and_a_named_one_must_fit(tmp_path):
         build_corpus([tmp_path / "t"], tmp_path / "out2", ByteVocabulary(), field="a2")
 
 
+def test_a_file_in_a_folder_that_is_not_packed_as_its_name_says_is_passed_over(tmp_path):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a.gz").write_bytes(b"x^not gzip")
+    (tmp_path / "f" / "b.zst").write_bytes(b"nor zstd")
+    (tmp_path / "f" / "c.txt").write_bytes(b"text")
+    built = build_corpus([tmp_path / "f"], tmp_path / "out", ByteVocabulary())
+    assert documents_of(tmp_path / "out") == [b"text"]
+    assert [each.path.name for each in built.passed_over] == ["a.gz", "b.zst"]
+    with pytest.raises(DamagedError, match=r"a\.gz"):
+        build_corpus([tmp_path / "f" / "a.gz"], tmp_path / "out2", ByteVocabulary())
+    # What begins well and ends early is a loss that has to be known.
+    (tmp_path / "f" / "a.gz").write_bytes(gzip.compress(b"text" * 5000)[:-20])
+    with pytest.raises(DamagedError, match=r"a\.gz"):
+        build_corpus([tmp_path / "f"], tmp_path / "out2", ByteVocabulary())
+
+
 def test_a_field_can_be_named(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "no", "body": "yes"}\n{"body": null}\n{"body": ""}\n')
     build_corpus([tmp_path / "a.jsonl"], tmp_path / "out", ByteVocabulary(), field="body")

@@ -105,7 +105,21 @@ class SourceReader:
                 for piece in self._pieces(io.BytesIO(text.encode())):
                     yield PlacedPiece(piece, source, 0, record.position)
 
+    def _packing_problem(self, file: SourceFile, source: Source) -> str | None:
+        """Why a packed file that was found in a folder cannot be unpacked from its first byte on."""
+        if file.is_named or source.compression == "none":
+            return None
+        try:
+            with reading(source.path, source.compression) as stream:
+                stream.read(1)
+        except DamagedError as error:
+            return str(error)
+        return None
+
     def _read_text(self, file: SourceFile, source: Source) -> Iterator[PlacedPiece]:
+        if problem := self._packing_problem(file, source):
+            self._pass_over(file, problem)
+            return
         with reading(source.path, source.compression) as stream:
             assert isinstance(stream, io.BufferedReader)
             head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
