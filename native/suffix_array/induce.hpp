@@ -5,28 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "suffix_array/buckets.hpp"
 #include "suffix_array/symbols.hpp"
 #include "suffix_array/ticks.hpp"
 
 namespace potstill {
-
-// Where the suffixes that begin with a symbol stand, and the next free place among them.
-class Buckets {
-  public:
-    Buckets(const std::int32_t* starts, std::int32_t num_values) : starts_(starts), heads_(num_values) {}
-
-    void to_starts() { heads_.assign(starts_, starts_ + heads_.size()); }
-    void to_ends() { heads_.assign(starts_ + 1, starts_ + 1 + heads_.size()); }
-
-    const std::int32_t* starts() const { return starts_; }
-    std::int32_t* heads() { return heads_.data(); }
-
-  private:
-    const std::int32_t* starts_;
-    std::vector<std::int32_t> heads_;
-};
 
 template <int Width>
 class Induction {
@@ -77,7 +61,7 @@ class Induction {
         for (std::int32_t p = 1; p < n_; ++p) {
             if (text_[p] == 0 && text_[p - 1] != 0) append(p - 1);
         }
-        for (std::int32_t start = buckets_.starts()[1]; start < n_; start += kBlock) {
+        for (std::int32_t start = buckets_.first(); start < n_; start += kBlock) {
             const std::int32_t stop = n_ - start < kBlock ? n_ : start + kBlock;
             larger_block<IsLast>(start, stop);
             ticks_.add(stop - start);
@@ -106,7 +90,7 @@ class Induction {
     template <bool IsLast>
     void smaller_than_next() {
         buckets_.to_ends();
-        const std::int32_t first = buckets_.starts()[1];
+        const std::int32_t first = buckets_.first();
         for (std::int32_t stop = n_; stop > first;) {
             const std::int32_t start = stop - first < kBlock ? first : stop - kBlock;
             smaller_block<IsLast>(start, stop);

@@ -113,7 +113,7 @@ class SuffixOrder {
     }
 
     Symbols<Width> text_;
-    Diagonals runs_;
+    Diagonals runs_{12};
 };
 
 }  // namespace potstill
