@@ -127,6 +127,16 @@ def test_the_same_build_again_does_nothing(texts, tmp_path):
     assert repaired.built == [1]
 
 
+def test_what_a_killed_build_left_is_removed_by_the_next(texts, tmp_path):
+    index = tmp_path / "index"
+    built = build(texts, index)
+    with pytest.raises(KeyboardInterrupt):
+        build(texts, index, 4, Recorder(ends_after=1))
+    assert len(list((index / "shards").iterdir())) == 4
+    assert build(texts, index) == built
+    assert len(list((index / "shards").iterdir())) == 3
+
+
 def test_there_are_no_more_shards_than_documents(texts, tmp_path):
     assert len(build(texts, tmp_path / "index", 40).shards) == 9
 

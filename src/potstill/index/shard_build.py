@@ -118,6 +118,7 @@ def build_shards(
     )
     with locked(index):
         before = read_shards(index) if is_sharded(index) else None
+        _remove_unnamed(index, before, fingerprint)
         if before and before.made_by == fingerprint and _are_there(index, before):
             return before
         keep_vocabulary(index, vocabulary)
@@ -128,7 +129,7 @@ def build_shards(
         entries = tuple(_entry(task) for task in tasks)
         built = Shards(generation, entries, vocabulary.facts, fingerprint)
         write_shards(index, built)
-        _remove_unnamed(index, built)
+        _remove_unnamed(index, built, fingerprint)
         return built
 
 
@@ -216,11 +217,13 @@ def _are_there(index: Path, shards: Shards) -> bool:
     return all(path.is_file() and sha256_of(path) == digest for path, digest in manifests)
 
 
-def _remove_unnamed(index: Path, shards: Shards) -> None:
-    named = {entry.name for entry in shards.shards}
-    for folder in (index / FOLDER).iterdir():
-        if folder.name not in named:
+def _remove_unnamed(index: Path, shards: Shards | None, fingerprint: str) -> None:
+    """What is neither a shard or the vocabulary of the index nor work of the build called `fingerprint`."""
+    names = {entry.name for entry in shards.shards} if shards else set()
+    vocabulary = vocabulary_name(shards.vocabulary.fingerprint) if shards else None
+    for folder in index.glob(f"{FOLDER}/*"):
+        if folder.name not in names and not folder.name.startswith(fingerprint[:8]):
             shutil.rmtree(folder)
-    for folder in (index / VOCABULARIES).iterdir():
-        if folder.name != vocabulary_name(shards.vocabulary.fingerprint):
+    for folder in index.glob(f"{VOCABULARIES}/*"):
+        if folder.name != vocabulary:
             shutil.rmtree(folder)
