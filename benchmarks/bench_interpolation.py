@@ -151,6 +151,8 @@ class Bench:
             scores, parts = {}, {}
             for part, texts in (("tuning", split.tuning), ("test", split.test)):
                 parts[part], told[part] = held_out(index, self.vocabulary, texts, self.asked.part_tokens)
+                if not parts[part]:
+                    return {**told, "left_out": f"every document held out for {part} shares 50 tokens"}
                 scores[part] = kept_scores(folder / f"{part}.npz", infinigram, self.model, parts[part])
         weights = tune(scores["tuning"])
         self._keep(folder / "index", name, parts["tuning"], scores["tuning"], weights)
@@ -257,6 +259,9 @@ def of_group(scores: TokenScores, is_sparse: bool, length: int) -> np.ndarray:
 
 
 def print_row(name: str, found: dict[str, Any]) -> None:
+    if "left_out" in found:
+        print(f"{name:18} left out: {found['left_out']}")
+        return
     figures, weights = found["test_figures"], found["lambda"]
     gain, neural, mixture = (figures[key] for key in ("improvement", "neural", "mixture"))
     print(

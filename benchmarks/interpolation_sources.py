@@ -54,7 +54,11 @@ class Part:
 
 
 def split_python(root: Path | None, part_tokens: int, most_bytes: int | None) -> Split:
-    """The Python files of an installation's packages; `most_bytes` keeps only so much, for a trial."""
+    """The Python files of an installation's packages; `most_bytes` keeps only so much, for a trial.
+
+    Of held-out files the comments at the head are left out: a licence that stands in a thousand files would
+    decide by itself which packages can be held out.
+    """
     packages = _drawn(_packages(root or Path(sysconfig.get_paths()["purelib"])), "packages")
     if most_bytes:
         packages = list(_until(packages, most_bytes))
@@ -65,7 +69,7 @@ def split_python(root: Path | None, part_tokens: int, most_bytes: int | None) ->
     for name, texts in packages:
         part = min(parts.values(), key=lambda part: part.num_bytes)
         if part.num_bytes < wanted and _size(texts) <= largest:
-            part.add(name, texts)
+            part.add(name, [without_head(text) for text in texts])
         else:
             indexed += texts
     told: dict[str, object] = {f"{name}_packages": sorted(part.names) for name, part in parts.items()}
@@ -89,6 +93,13 @@ def split_records(files: Sequence[Path], part_tokens: int) -> Split:
             indexed.append(text)
     tuning, test = ([passage for text in part.texts for passage in passages(text)] for part in parts.values())
     return Split(indexed, tuning, test, {"documents": len(documents)})
+
+
+def without_head(text: str) -> str:
+    lines = text.split("\n")
+    is_head = (not line.strip() or line.startswith("#") for line in lines)
+    first = next((number for number, head in enumerate(is_head) if not head), len(lines))
+    return "\n".join(lines[first:])
 
 
 def passages(text: str) -> list[str]:

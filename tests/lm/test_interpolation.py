@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from potstill.errors import ConfigError
+from potstill.errors import ConfigError, UsageError
 from potstill.lm.interpolation import MOST_WEIGHT, Interpolation, best_weight, tune, tune_one
 from potstill.lm.token_scores import TokenScores
 
@@ -107,3 +107,11 @@ def test_a_token_that_neither_model_allows_does_not_move_the_weight():
 def test_a_weight_out_of_range_is_refused(weight):
     with pytest.raises(ConfigError, match=r"λ nonsparse is .*\[0, 1\)"):
         Interpolation(0.5, weight)
+
+
+@pytest.mark.parametrize("scores", [[], [scores_of([], [])]])
+def test_without_tokens_there_is_nothing_to_tune_on(scores):
+    with pytest.raises(UsageError, match="no tokens to tune"):
+        tune(scores)
+    with pytest.raises(UsageError, match="no tokens to tune"):
+        tune_one(scores)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.errors import ConfigError
+from potstill.errors import ConfigError, UsageError
 from potstill.lm.token_scores import TokenScores
 
 # An ∞-gram gives 0 to what it has not seen: with all the weight, one new token would make a text impossible.
@@ -51,14 +51,17 @@ class Interpolation:
 
 
 def tune(scores: Sequence[TokenScores]) -> Interpolation:
-    """The two λ that make the text of `scores` likeliest; 0 for a kind of token that it does not hold."""
-    whole = TokenScores.join(scores)
+    """The two λ that make the text of `scores` likeliest; 0 for a kind of token that it does not hold.
+
+    UsageError where there are no tokens at all.
+    """
+    whole = _whole(scores)
     return Interpolation(best_weight(whole, whole.is_sparse), best_weight(whole, ~whole.is_sparse))
 
 
 def tune_one(scores: Sequence[TokenScores]) -> Interpolation:
     """The same λ for both kinds of token, to compare with."""
-    whole = TokenScores.join(scores)
+    whole = _whole(scores)
     weight = best_weight(whole, np.ones(whole.num_tokens, dtype=np.bool_))
     return Interpolation(weight, weight)
 
@@ -87,3 +90,11 @@ def best_weight(scores: TokenScores, among: NDArray[np.bool_]) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
     return (low + high) / 2
+
+
+def _whole(scores: Sequence[TokenScores]) -> TokenScores:
+    if not any(one.num_tokens for one in scores):
+        raise UsageError(
+            "There are no tokens to tune λ on. Give a longer text, or one the index has not seen."
+        )
+    return TokenScores.join(scores)
