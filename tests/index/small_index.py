@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -47,6 +48,18 @@ def write_index(
     tables: bool = True,
 ) -> Manifest:
     """An index of `segments`, lists of documents, where the documents with the `deleted` numbers are."""
+    # Hundreds of indexes are written, none of which has to outlive a power cut.
+    with patch("os.fsync"):
+        return _write_index(folder, segments, deleted, vocab_size, tables)
+
+
+def _write_index(
+    folder: Path,
+    segments: Sequence[Sequence[Ids]],
+    deleted: frozenset[int],
+    vocab_size: int,
+    tables: bool,
+) -> Manifest:
     facts = NumberVocabulary(vocab_size).facts
     entries = [
         _write_segment(folder, number, documents, facts, tables=tables)

@@ -112,7 +112,7 @@ def counted(count: int, name: str) -> str:
 
 def shown_of(shown: int, count: int) -> str:
     """A remark where less is shown than there is."""
-    return "" if shown >= count else f", {shown:,} shown"
+    return "" if shown in (0, count) else f", {shown:,} shown"
 
 
 def hint_spaced(index: "Index", query: "Query") -> None:
