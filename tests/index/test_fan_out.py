@@ -16,6 +16,7 @@ from index.naive import END, Naive
 from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.executors.local import InProcess
+from potstill.index import fan_out
 from potstill.index.build import BuildSettings, build_index
 from potstill.index.fan_out import ShardedIndex
 from potstill.index.reader import Index
@@ -69,7 +70,7 @@ def rows(scores) -> list[tuple]:
 
 
 @either_way
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(DOCUMENTS, st.integers(1, 4), st.lists(TEXTS, min_size=1, max_size=5))
 def test_counts_continuations_and_places_are_those_of_a_scan(opener, documents, num_shards, texts):
     truth = naive(documents)
@@ -93,7 +94,7 @@ def test_counts_continuations_and_places_are_those_of_a_scan(opener, documents, 
 
 
 @either_way
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(DOCUMENTS, st.integers(1, 4), TEXTS, st.integers(1, 3))
 def test_infgrams_matches_and_spans_are_those_of_a_scan(opener, documents, num_shards, text, min_length):
     truth, ids = naive(documents), list(text.encode())
@@ -247,6 +248,20 @@ def test_an_index_with_every_shard_gone_is_refused_even_degraded(tmp_path):
     for opener in (Index.open, lambda path, **how: ShardedIndex.open(path, executor="local", **how)):
         with pytest.raises(MissingError):
             opener(index, degraded=True)
+
+
+def test_shards_that_a_builder_swaps_meanwhile_are_opened_anew(tmp_path, monkeypatch):
+    index = build(tmp_path, ["ab", "ba"], 2)
+    before = read_shards(index)
+    build(tmp_path, ["ab", "ba", "abab"], 2)
+    # What was read just before the swap, then what stands.
+    answers = iter([before])
+    read_now = fan_out.read_shards
+    monkeypatch.setattr(fan_out, "read_shards", lambda path: next(answers, None) or read_now(path))
+    for degraded in (False, True):
+        answers = iter([before])
+        with ShardedIndex.open(index, executor="local", degraded=degraded) as found:
+            assert (found.generation, found.count("ab"), found.left_out) == (2, 3, ())
 
 
 def test_ids_of_every_width_travel_as_arrays(tmp_path):

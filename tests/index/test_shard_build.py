@@ -205,7 +205,9 @@ def test_stats_and_checks_are_of_all_shards(texts, tmp_path):
     tokens = next(shard_folder(index, built.shards[2]).rglob("tokens.bin"))
     tokens.write_bytes(b"\x7f" + tokens.read_bytes()[1:])
     (shard_folder(index, built.shards[0]) / "manifest.json").unlink()
-    damaged = [each.path for each in verify_any(index) if each.problem]
+    next(index.glob("vocabulary/*/vocabulary.json")).write_text("{}")
+    vocabulary, *damaged = [each.path for each in verify_any(index) if each.problem]
+    assert vocabulary.parent == index / "vocabulary"
     assert damaged == [shard_folder(index, built.shards[0]) / "manifest.json", tokens]
 
 

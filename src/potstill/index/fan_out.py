@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from potstill.corpus.store import Provenance
 from potstill.corpus.vocabulary import load_vocabulary
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.executors.executor import Executor, open_executor
 from potstill.index.commit import vocabulary_name
 from potstill.index.far_reader import FarReader
@@ -50,21 +50,14 @@ class ShardedIndex(Index):
         index = Path(path).absolute()
         if not is_sharded(index):
             raise UsageError(f"{path} is not in shards. Build it with --shards, or open it as `Index`.")
-        shards = read_shards(index)
-        vocabulary = load_vocabulary(index / VOCABULARIES / vocabulary_name(shards.vocabulary.fingerprint))
-        ours = open_executor(executor) if isinstance(executor, str) else None
+        if not isinstance(executor, str):
+            return cls(*_open_on(executor, index, degraded=degraded), close=lambda: None)
+        ours = open_executor(executor)
         try:
-            places = [ShardPlace(index, shards, entry) for entry in shards.shards]
-            far = FarShards(places, ours or executor, degraded=degraded)  # type: ignore[arg-type]
+            return cls(*_open_on(ours, index, degraded=degraded), close=ours.close)
         except BaseException:
-            if ours:
-                ours.close()
+            ours.close()
             raise
-        segments = tuple(_far_segment(index, far, *each) for each in enumerate(shards.shards))
-        entries = tuple(segment.entry for segment in segments)
-        manifest = Manifest(shards.generation, entries, shards.vocabulary, shards.made_by)
-        opened = OpenIndex(index, manifest, vocabulary, segments)
-        return cls(opened, far, ours.close if ours else lambda: None)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -124,6 +117,29 @@ class _NothingDeleted:
     """Of a shard's header what is asked here: shards do not change, so none of their documents is deleted."""
 
     deletes: tuple[()] = ()
+
+
+def _open_on(executor: Executor, index: Path, *, degraded: bool) -> tuple[OpenIndex, FarShards]:
+    while True:
+        shards = read_shards(index)
+        try:
+            vocabulary = load_vocabulary(
+                index / VOCABULARIES / vocabulary_name(shards.vocabulary.fingerprint)
+            )
+            places = [ShardPlace(index, shards, entry) for entry in shards.shards]
+            far = FarShards(places, executor, degraded=degraded)
+        except (DamagedError, MissingError):
+            if read_shards(index).generation == shards.generation:
+                raise
+            continue
+        if not far.left_out or read_shards(index).generation == shards.generation:
+            break
+        # A builder removed the shards of the generation that this began with.
+        far.close()
+    segments = tuple(_far_segment(index, far, *each) for each in enumerate(shards.shards))
+    entries = tuple(segment.entry for segment in segments)
+    manifest = Manifest(shards.generation, entries, shards.vocabulary, shards.made_by)
+    return OpenIndex(index, manifest, vocabulary, segments), far
 
 
 def _far_segment(index: Path, far: FarShards, number: int, entry: ShardEntry) -> OpenSegment:

@@ -21,8 +21,12 @@ class FarShards:
         self._degraded = degraded
         self._residents = executor.settle(ShardReader, places)
         self.live = tuple(range(len(places)))
-        # A shard that could not be opened says so at the first question.
-        self.ask("count", [])
+        try:
+            # A shard that could not be opened says so at the first question.
+            self.ask("count", [])
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from potstill.corpus.vocabulary import load_vocabulary
 from potstill.errors import PotstillError
-from potstill.index.manifest import NAME, SHARDS_NAME, Manifest, SegmentEntry
+from potstill.index.commit import vocabulary_name
+from potstill.index.manifest import NAME, SHARDS_NAME, VOCABULARIES, Manifest, SegmentEntry
 from potstill.index.shards import (
     FOLDER,
     ShardEntry,
@@ -41,6 +43,7 @@ def verify_any(index: Path, progress: Progress | None = None) -> list[Finding]:
         return verify_index(index, progress)
     shards = read_shards(index)
     findings = [Finding(index / SHARDS_NAME, (index / SHARDS_NAME).stat().st_size)]
+    findings.append(_check_vocabulary(index, shards))
     for entry in shards.shards:
         findings += _verify_shard(index, entry, progress)
     return findings
@@ -51,6 +54,16 @@ def _shard_segments(index: Path, shards: Shards) -> Iterator[SegmentStats]:
         check_shard(index, entry)
         for segment in index_stats(shard_folder(index, entry)).segments:
             yield replace(segment, name=f"{FOLDER}/{entry.name}/{segment.name}")
+
+
+def _check_vocabulary(index: Path, shards: Shards) -> Finding:
+    folder = index / VOCABULARIES / vocabulary_name(shards.vocabulary.fingerprint)
+    try:
+        if load_vocabulary(folder).facts != shards.vocabulary:
+            return Finding(folder, 0, f"{folder} is another vocabulary than the one {SHARDS_NAME} names.")
+    except (PotstillError, FileNotFoundError) as error:
+        return Finding(folder, 0, str(error))
+    return Finding(folder, 0)
 
 
 def _verify_shard(index: Path, entry: ShardEntry, progress: Progress | None) -> list[Finding]:
