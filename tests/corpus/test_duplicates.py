@@ -39,9 +39,17 @@ def stored(tmp_path, texts, vocabulary):
     return Store(tmp_path / "corpus")
 
 
+def width_of(store):
+    return 20 if store.vocabulary.kind == "bytes" else 5
+
+
 def sets_of(store):
     return [
-        {tuple(ids[place : place + min(5, len(ids))]) for place in range(max(len(ids) - 4, min(len(ids), 1)))}
+        {
+            tuple(ids[place : place + width_of(store)])
+            for place in range(max(len(ids) - width_of(store) + 1, 1))
+        }
+        - {()}
         for ids in (each.tolist() for each in store.each_document())
     ]
 
@@ -50,10 +58,10 @@ def similarity(one, other):
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-def test_shingles_are_the_sets_of_five_tokens(tmp_path):
+def test_shingles_are_the_sets_of_runs(tmp_path):
     store = stored(tmp_path, variants(0), ByteVocabulary())
     plain = sets_of(store)
-    hashed = [shingles(ids) for ids in store.each_document()]
+    hashed = [shingles(ids, width_of(store)) for ids in store.each_document()]
     assert [len(each) for each in hashed] == [len(each) for each in plain]
     for one, other in itertools.combinations(range(0, len(plain), 3), 2):
         assert jaccard(hashed[one], hashed[other]) == pytest.approx(similarity(plain[one], plain[other]))

@@ -39,7 +39,7 @@ Workers = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes that tokenize; left out: one a core.")
 ]
 Similarity = Annotated[
-    float, typer.Option(metavar="S", help="Least share of common 5-grams of near duplicates, above 0.")
+    float, typer.Option(metavar="S", help="Least Jaccard similarity of near duplicates, above 0.")
 ]
 EqualOnly = Annotated[bool, typer.Option("--equal-only", help="Drop only documents that are equal.")]
 Repeats = Annotated[

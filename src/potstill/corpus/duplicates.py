@@ -1,9 +1,9 @@
 """Documents that another document of the corpus makes superfluous: equal ones, and nearly equal ones.
 
-Nearly equal is a Jaccard similarity of the sets of token 5-grams at or above a threshold. Candidates come
-from MinHash (Broder 1997) in bands; every candidate is then compared in full, so what is named a duplicate is
-one. Of each group the first document stays. Long equal passages in different documents are another question:
-see `potstill.index`.
+Nearly equal is a Jaccard similarity of the sets of their runs of 5 tokens (20 bytes, where a token is a byte)
+at or above a threshold. Candidates come from MinHash (Broder 1997) in bands; every candidate is then compared
+in full, so what is named a duplicate is one. Of each group the first document stays. Long equal passages in
+different documents are another question: see `potstill.index`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from potstill.corpus.shingles import Hashes, jaccard, shingles
+from potstill.corpus.shingles import SHINGLE_TOKENS, Hashes, jaccard, shingles
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import Ids
 from potstill.errors import ConfigError
@@ -91,7 +91,8 @@ def _equal(store: Store, progress: Progress) -> list[Duplicate]:
 
 def _near(store: Store, gone: set[int], similarity: float, progress: Progress) -> Iterator[Duplicate]:
     documents, bands = _band_hashes(store, gone, rows_a_band(similarity), progress)
-    hashes_of = lru_cache(maxsize=64)(lambda document: shingles(store.tokens(document)))
+    width = SHINGLE_TOKENS[store.facts.vocabulary.kind]
+    hashes_of = lru_cache(maxsize=64)(lambda document: shingles(store.tokens(document), width))
     buckets: dict[tuple[int, int], list[int]] = {}
     is_shared = _shared(bands)
     with progress.task("near", len(documents), "documents") as task:
@@ -136,6 +137,7 @@ def _band_hashes(
     store: Store, gone: set[int], rows: int, progress: Progress
 ) -> tuple[list[int], npt.NDArray[np.uint64]]:
     """The documents that have tokens and are not gone, and hashes [documents, bands] of their bands."""
+    width = SHINGLE_TOKENS[store.facts.vocabulary.kind]
     documents: list[int] = []
     parts = [np.zeros((0, NUM_PERMUTATIONS // rows), np.uint64)]
     held: list[Hashes] = []
@@ -146,7 +148,7 @@ def _band_hashes(
             if document in gone or not len(ids):
                 continue
             documents.append(document)
-            held.append(shingles(ids))
+            held.append(shingles(ids, width))
             num_held += len(held[-1])
             if num_held >= _BATCH_SHINGLES:
                 parts.append(_bands(held, rows))

@@ -1,19 +1,20 @@
-"""A document's token 5-grams as a set of 64-bit hashes, and how alike two such sets are."""
+"""A document's runs of a few tokens as a set of 64-bit hashes, and how alike two such sets are."""
 
 import numpy as np
 import numpy.typing as npt
 
 from potstill.corpus.vocabulary import Ids
 
-SHINGLE_TOKENS = 5
+# Runs of five tokens; a byte is about a quarter of one, and runs of five bytes are alike in any two texts.
+SHINGLE_TOKENS = {"tokenizer": 5, "bytes": 20}
 Hashes = npt.NDArray[np.uint64]
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-def shingles(ids: Ids) -> Hashes:
-    """Sorted distinct hashes of the runs of 5 tokens; a shorter document is one run, an empty one none."""
-    width = min(SHINGLE_TOKENS, len(ids))
+def shingles(ids: Ids, width: int) -> Hashes:
+    """Sorted distinct hashes of the runs of `width` tokens; a shorter document is one, an empty one none."""
+    width = min(width, len(ids))
     if not width:
         return np.zeros(0, np.uint64)
     tokens = ids.astype(np.uint64) + np.uint64(1)
