@@ -38,6 +38,17 @@ def write_stream(store: Store, folder: Path) -> None:
 
 def build(folder: Path, *, memory_gib: int, cpus: int) -> dict[str, float]:
     """Its step 2 (parts, merge, concat) with the arguments its own indexing.py works out; seconds."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    _sort(folder, memory_gib, cpus)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "wall_s": time.perf_counter() - started,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "bytes": sum((folder / name).stat().st_size for name in ("tokenized.0", "offset.0", "table.0")),
+    }
+
+
+def _sort(folder: Path, memory_gib: int, cpus: int) -> None:
     import infini_gram
 
     program = Path(infini_gram.__file__).parent / "rust_indexing"
@@ -50,7 +61,6 @@ def build(folder: Path, *, memory_gib: int, cpus: int) -> dict[str, float]:
     jobs = batches * cpus
     step = size // jobs
     step += step % 2
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     common = ["--data-file", data, "--ratio", width_bytes, "--token-width", 2]
     parts, merged = folder / "parts", folder / "merged"
     for made in (parts, merged):
@@ -71,12 +81,6 @@ def build(folder: Path, *, memory_gib: int, cpus: int) -> dict[str, float]:
     _finish(_start(program, "concat", *common, "--merged-dir", merged, "--merged-file", folder / "table.0",
                    *threads))  # fmt: skip
     shutil.rmtree(merged)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "wall_s": time.perf_counter() - started,
-        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "bytes": sum((folder / name).stat().st_size for name in ("tokenized.0", "offset.0", "table.0")),
-    }
 
 
 def open_engine(folder: Path, vocab_size: int) -> Any:
