@@ -6,7 +6,7 @@ import pytest
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from potstill.errors import DamagedError, UsageError
+from potstill.errors import UsageError
 from potstill.files import write_json
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.pre_tokenizers import byte_level_cuts
@@ -69,13 +69,6 @@ def test_half_a_character_is_shown_as_damaged(write_vocabulary):
 def test_half_a_surrogate_pair_is_refused_by_name(write_vocabulary):
     with pytest.raises(UsageError, match="Text 1 holds .*ud83d"):
         load_tokenizer(write_vocabulary(PIECES)).encode_batch(["the", "a\ud83d"])
-
-
-def test_a_vocabulary_without_a_known_spelling_is_refused():
-    backend = Backend(models.WordPiece({"a": 0}, unk_token="a"))
-    backend.decoder = decoders.WordPiece()
-    with pytest.raises(DamagedError, match="WordPiece"):
-        Tokenizer(backend, bos_id=None, eos_ids=[])
 
 
 def test_a_saved_copy_is_the_same_tokenizer(write_vocabulary, tmp_path):

@@ -1,4 +1,4 @@
-"""What bytes a token stands for: vocabularies spell bytes as text in one of two ways."""
+"""What bytes a token stands for: vocabularies spell text in a handful of ways, told from their decoders."""
 
 import json
 import re
@@ -43,22 +43,52 @@ class ByteLevelSpelling:
             return piece.encode()
 
 
+class WordSpelling:
+    """Words that a space parts; `joint` begins a piece that goes on with the word before it (WordPiece)."""
+
+    def __init__(self, joint: str | None = None) -> None:
+        self._joint = joint
+
+    def bytes_of(self, piece: str) -> bytes:
+        if self._joint and piece.startswith(self._joint):
+            return piece.removeprefix(self._joint).encode()
+        return b" " + piece.encode()
+
+
+class WordEndSpelling:
+    """A mark at the end of a piece ends the word (Sennrich et al. 2016, byte-pair encoding)."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+
+    def bytes_of(self, piece: str) -> bytes:
+        return piece.replace(self._mark, " ").encode()
+
+
 def spelling_of(backend: tokenizers.Tokenizer) -> Spelling:
-    """Told from the decoder; DamagedError for a vocabulary that spells in neither way."""
-    kinds = _decoder_kinds(backend)
+    """Told from the decoder; DamagedError for one that joins tokens in no way known here."""
+    decoders = {part["type"]: part for part in _decoders(backend)}
+    kinds = decoders.keys()
     if "ByteLevel" in kinds:
         return ByteLevelSpelling()
     if kinds & {"Metaspace", "ByteFallback", "Replace"}:
         return SentencePieceSpelling("ByteFallback" in kinds)
-    found = ", ".join(sorted(kinds)) or "none"
+    if "WordPiece" in kinds:
+        return WordSpelling(decoders["WordPiece"]["prefix"])
+    if "BPEDecoder" in kinds:
+        return WordEndSpelling(decoders["BPEDecoder"]["suffix"])
+    if not kinds:
+        # The library joins tokens by spaces where it is told nothing.
+        return WordSpelling()
     raise DamagedError(
-        f"This tokenizer joins its tokens in a way potstill does not know ({found}). "
-        f"Use a model with a SentencePiece or byte-level vocabulary."
+        f"This tokenizer joins its tokens in a way potstill does not know ({', '.join(sorted(kinds))}). "
+        f"Use a model with a SentencePiece, byte-level or WordPiece vocabulary."
     )
 
 
-def _decoder_kinds(backend: tokenizers.Tokenizer) -> set[str]:
+def _decoders(backend: tokenizers.Tokenizer) -> list[dict[str, Any]]:
     if backend.decoder is None:
-        return set()
+        return []
     state: dict[str, Any] = json.loads(backend.decoder.__getstate__())
-    return {part["type"] for part in state.get("decoders", [state])}
+    parts: list[dict[str, Any]] = state.get("decoders", [state])
+    return parts
