@@ -113,7 +113,7 @@ class SuffixOrder {
     }
 
     Symbols<Width> text_;
-    Diagonals runs_{12};
+    Diagonals runs_{18};
 };
 
 }  // namespace potstill
