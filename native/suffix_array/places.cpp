@@ -9,6 +9,9 @@
 namespace potstill {
 namespace {
 
+// Searches at once, so that they wait for memory together.
+constexpr std::size_t kGroup = 64;
+
 void check_range(Range range, std::uint64_t size, const char* what) {
     if (range.lo > range.hi || range.hi > size) {
         throw std::out_of_range(std::string(what) + " " + std::to_string(range.lo) + " to " +
@@ -35,6 +38,21 @@ std::vector<Token> tokens(const Segment& segment, Range positions) {
     return ids;
 }
 
+// The last document that begins at a position or before, all of a group halving together.
+void find_documents(const Segment& segment, std::span<const std::uint64_t> positions,
+                    std::span<std::uint64_t> documents) {
+    std::fill(documents.begin(), documents.end(), 0);
+    // documents[i] begins at the position or before; the next `open` may too.
+    for (std::uint64_t open = segment.shape().num_documents; open > 1;) {
+        const std::uint64_t half = open / 2;
+        for (const std::uint64_t document : documents) segment.prefetch_document_row(document + half);
+        for (std::size_t i = 0; i < positions.size(); ++i) {
+            if (segment.document_row(documents[i] + half).first_symbol <= positions[i]) documents[i] += half;
+        }
+        open -= half;
+    }
+}
+
 }  // namespace
 
 std::vector<std::uint64_t> positions(const Segment& segment, Range ranks) {
@@ -46,12 +64,20 @@ std::vector<std::uint64_t> positions(const Segment& segment, Range ranks) {
 }
 
 Places documents(const Segment& segment, std::span<const std::uint64_t> positions) {
-    Places places;
     for (const std::uint64_t position : positions) {
         check_range({position, position + 1}, segment.shape().num_symbols, "positions");
-        const std::uint64_t document = segment.document_of(position);
-        places.documents.push_back(document);
-        places.offsets.push_back(position - segment.document_bounds(document).lo);
+    }
+    Places places;
+    places.documents.resize(positions.size());
+    places.offsets.resize(positions.size());
+    for (std::size_t first = 0; first < positions.size(); first += kGroup) {
+        const std::size_t size = std::min(kGroup, positions.size() - first);
+        const std::span found(places.documents.data() + first, size);
+        find_documents(segment, positions.subspan(first, size), found);
+        for (std::size_t i = 0; i < size; ++i) {
+            segment.check_holds(found[i], positions[first + i]);
+            places.offsets[first + i] = positions[first + i] - segment.document_bounds(found[i]).lo;
+        }
     }
     return places;
 }
@@ -60,7 +86,8 @@ Passage passage(const Segment& segment, std::uint64_t rank, std::uint64_t max_to
     check_range({rank, rank + 1}, segment.num_tokens(), "ranks");
     const std::uint64_t position = segment.position(rank);
     Passage found;
-    found.document = segment.document_of(position);
+    find_documents(segment, {&position, 1}, {&found.document, 1});
+    segment.check_holds(found.document, position);
     const Range bounds = segment.document_bounds(found.document);
     found.offset = position - bounds.lo;
     found.num_tokens = bounds.size();

@@ -14,6 +14,13 @@ namespace {
 constexpr std::uint64_t kLeastPiece = 128;
 constexpr std::uint64_t kMostPiece = 1024;
 
+// Rows that the tables do not answer.
+std::uint64_t num_searched(const Ragged& rows) {
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) count += rows[i].size() > 2;
+    return count;
+}
+
 }  // namespace
 
 Reader::Reader(const std::vector<std::shared_ptr<const Segment>>& segments, const std::vector<int>& signs) {
@@ -66,7 +73,8 @@ std::vector<std::int64_t> Reader::count(const Ragged& rows, int threads) const {
     check(rows);
     std::vector<std::int64_t> counts(rows.size());
     const std::uint64_t piece = piece_of(rows.size(), threads, kLeastPiece, kMostPiece);
-    for_pieces(rows.size(), piece, threads, [&](std::uint64_t first, std::uint64_t stop) {
+    const int useful = num_searched(rows) < 2 * kLeastPiece ? 1 : threads;
+    for_pieces(rows.size(), piece, useful, [&](std::uint64_t first, std::uint64_t stop) {
         std::vector<Query> queries;
         for (std::uint64_t i = first; i < stop; ++i) queries.push_back(rows[i]);
         for (const Member& member : members_) {

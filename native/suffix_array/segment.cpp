@@ -140,23 +140,16 @@ DocumentRow Segment::document_row(std::uint64_t document) const {
     return row;
 }
 
-std::uint64_t Segment::document_of(std::uint64_t position) const {
-    std::uint64_t lo = 0, hi = shape_.num_documents;
-    while (lo < hi) {
-        const std::uint64_t middle = lo + (hi - lo) / 2;
-        if (document_row(middle).first_symbol <= position) {
-            lo = middle + 1;
-        } else {
-            hi = middle;
-        }
-    }
-    const std::uint64_t document = lo == 0 ? 0 : lo - 1;
+void Segment::prefetch_document_row(std::uint64_t document) const {
+    __builtin_prefetch(document_file_.bytes() + document * kDocumentRowBytes);
+}
+
+void Segment::check_holds(std::uint64_t document, std::uint64_t position) const {
     const Range bounds = document_bounds(document);
     if (position < bounds.lo || position > bounds.hi) {
         throw DamagedFile(document_file_.path(), document * kDocumentRowBytes,
                           "no document holds position " + std::to_string(position));
     }
-    return document;
 }
 
 Range Segment::document_bounds(std::uint64_t document) const {

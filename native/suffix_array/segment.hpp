@@ -104,8 +104,9 @@ class Segment {
 
     // document <= num_documents; the last row stands for the end of the stream.
     DocumentRow document_row(std::uint64_t document) const;
-    // The document that holds a position of the stream.
-    std::uint64_t document_of(std::uint64_t position) const;
+    void prefetch_document_row(std::uint64_t document) const;
+    // Throws DamagedFile unless the document holds that position of the stream.
+    void check_holds(std::uint64_t document, std::uint64_t position) const;
     // Positions of a document's tokens, without the symbol that ends it.
     Range document_bounds(std::uint64_t document) const;
 

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::uint64_t kReportEvery = 1 << 14;
 constexpr std::uint64_t kLongRun = 64;
+constexpr std::uint64_t kGroup = 16;
+constexpr std::uint64_t kAhead = 24;
+constexpr int kRunBits = 16;
 
 void verify_blocks(const MappedFile& file, Work& work) {
     for (std::uint64_t block = 0; block < file.num_blocks(); ++block) {
@@ -59,6 +62,7 @@ class Verification {
         std::optional<std::uint64_t> before;
         for (std::uint64_t rank = 0; rank < segment_.num_tokens(); ++rank) {
             const std::uint64_t position = segment_.position(rank);
+            if (rank + kAhead < segment_.num_tokens()) text_.prefetch(segment_.position(rank + kAhead));
             const Symbol first = text_.at(position);
             if (first == 0) refuse_rank(rank, "a suffix begins at the end of a document");
             if (before && !is_above(*before, position)) {
@@ -76,16 +80,35 @@ class Verification {
   private:
     // Equal up to their documents' ends, they are in the order of the stream.
     bool is_above(std::uint64_t low, std::uint64_t high) {
-        const std::uint64_t difference = high - low;
-        std::uint64_t shared = 0;
-        while (shared < kLongRun && agree(low, high, shared)) ++shared;
+        std::uint64_t shared = common_run(low, high, 0, kLongRun);
         if (shared == kLongRun) {
+            const std::uint64_t difference = high - low;
             shared = runs_.end_of_run(difference, low + shared) - low;
-            while (agree(low, high, shared)) ++shared;
+            shared = common_run(low, high, shared, text_.size);
             runs_.learn(difference, low, low + shared);
         }
         const Symbol below = text_.at(low + shared), above = text_.at(high + shared);
         return below < above || (below == above && low < high);
+    }
+
+    // Symbols that both suffixes share, when `from` are known to be: up to a document's end, at most `limit`.
+    std::uint64_t common_run(std::uint64_t low, std::uint64_t high, std::uint64_t from,
+                             std::uint64_t limit) const {
+        const std::uint64_t room = text_.size - std::max(low, high);
+        std::uint64_t i = from;
+        for (; i + kGroup <= room && i < limit; i += kGroup) {
+            text_.file->touch((low + i) * Width, kGroup * Width);
+            text_.file->touch((high + i) * Width, kGroup * Width);
+            Symbol differs = 0, has_end = 0;
+            for (std::uint64_t k = 0; k < kGroup; ++k) {
+                const Symbol symbol = text_.symbols[low + i + k];
+                differs |= symbol ^ text_.symbols[high + i + k];
+                has_end |= symbol == 0 ? 1 : 0;
+            }
+            if ((differs | has_end) != 0) break;
+        }
+        while (i < limit && agree(low, high, i)) ++i;
+        return i;
     }
 
     bool agree(std::uint64_t low, std::uint64_t high, std::uint64_t shared) const {
@@ -128,7 +151,7 @@ class Verification {
     const Segment& segment_;
     Text<Width> text_;
     Work& work_;
-    Diagonals runs_;
+    Diagonals runs_{kRunBits};
     std::uint64_t next_bigram_ = 0;
     Symbol first_ = 0, second_ = 0;
 };
