@@ -1,11 +1,9 @@
 """How a stream is cut into parts."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.errors import RefusedError
 from potstill.index.parts import plan_parts
 
 
@@ -30,6 +28,7 @@ def test_the_same_stream_gives_the_same_names() -> None:
     assert len(set(names)) == len(names) == 4
 
 
-def test_no_memory_for_a_symbol_is_told() -> None:
-    with pytest.raises(RefusedError, match="--memory"):
-        plan_parts(np.array([0, 5]), 0)
+def test_parts_are_of_about_one_size() -> None:
+    borders = np.arange(0, 1001, 10)
+    sizes = [part.stop - part.first for part in plan_parts(borders, 330)]
+    assert sizes == [250, 250, 250, 250]

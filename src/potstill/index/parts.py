@@ -5,10 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.errors import RefusedError
-
-# A part's ranks are 32-bit numbers, and what is sorted beyond its end counts too.
-_MOST_PART_SYMBOLS = 2**32 - 2**24
+from potstill import _native
 
 
 class Part(NamedTuple):
@@ -26,16 +23,24 @@ class Part(NamedTuple):
 def plan_parts(first_symbols: NDArray[np.int64], part_symbols: int) -> list[Part]:
     """Parts of at most `part_symbols` each, at document borders; only a longer document is cut inside.
 
-    first_symbols [num_documents + 1]: where each document begins, and the number of symbols at the end.
+    first_symbols [num_documents + 1]: where each document begins, and the number of symbols at the end. A
+    part that is cut inside leaves a quarter of the room: sorting goes on beyond its end.
     """
-    most = min(part_symbols, _MOST_PART_SYMBOLS)
-    if most < 1:
-        raise RefusedError("The memory is too little to sort even one symbol. Give more: --memory 1GB")
-    borders = first_symbols
-    parts, first, end = list[Part](), 0, int(borders[-1])
+    most, end = min(part_symbols, _native.MAX_PART_SYMBOLS), int(first_symbols[-1])
+    # Parts of about one size rather than full ones and a small rest.
+    even = -(-end // max(-(-end // most), 1))
+    parts, first = list[Part](), 0
     while first < end:
-        reach = int(borders[np.searchsorted(borders, first + most, side="right") - 1])
-        stop = reach if reach > first else min(first + most, end)
-        parts.append(Part(first, stop, reach <= first and stop not in borders))
+        fitting = (_last_border(first_symbols, first + size) for size in (even, most))
+        stop = next((border for border in fitting if border > first), None)
+        ends_inside = stop is None
+        if stop is None:
+            stop = min(first + max(most * 3 // 4, 1), end)
+        parts.append(Part(first, stop, ends_inside))
         first = stop
     return parts
+
+
+def _last_border(first_symbols: NDArray[np.int64], limit: int) -> int:
+    """The last end of a document up to `limit`."""
+    return int(first_symbols[np.searchsorted(first_symbols, limit, side="right") - 1])

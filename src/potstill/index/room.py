@@ -17,7 +17,7 @@ from potstill.index.segment_files import position_bits
 # A tokenizer's tokens are about four bytes of text, seldom more than six.
 _MOST_TOKEN_BYTES, _USUAL_TOKEN_BYTES = 6, 4
 # Symbols a second on one core, as measured on ordinary machines; a busy one may take twice as long.
-_SORT_RATE, _BYTES_RATE, _TOKENIZE_RATE = 4e6, 60e6, 0.6e6
+_SORT_RATE, _BYTES_RATE, _TOKENIZE_RATE = 5e6, 60e6, 0.6e6
 
 
 class Expected(NamedTuple):

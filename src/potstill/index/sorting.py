@@ -16,6 +16,8 @@ from potstill.progress import Progress
 _RESERVED_BYTES = 128 << 20
 # Work units a symbol, as the native core documents them.
 _BUILD_UNITS, _PART_UNITS = 4, 3
+# Beyond the end of a part that ends inside a document, at first.
+_OVERLAP_SYMBOLS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def sort_one_part(
     tokens: Path, part: Part, out: Path, facts: StoreFacts, settings: SortSettings, progress: Progress
 ) -> None:
     """Write the order of one part to `out`; MissingError where that takes more memory than there is."""
+    most = most_symbols(facts, settings)
     try:
         run_native(
             lambda work: _native.sort_part(
@@ -79,7 +82,8 @@ def sort_one_part(
                 stop=part.stop,
                 out=out,
                 work=work,
-                most_symbols=most_symbols(facts, settings),
+                overlap=min(_OVERLAP_SYMBOLS, max(most // 8, 1)),
+                most_symbols=most,
             ),
             progress,
             f"sort from {part.first:,}",
