@@ -61,7 +61,7 @@ def test_damage_and_other_errors_are_raised_where_the_caller_waits() -> None:
     with pytest.raises(DamagedError, match="tokens.bin, byte 7"):
         run_native(damaged, Silent(), "sort", 1)
     with pytest.raises(FileNotFoundError):
-        run_native(lambda work: open("/nowhere/at/all"), Silent(), "sort", 1)
+        run_native(lambda work: _native.crc32c_blocks("/nowhere/at/all"), Silent(), "sum", 1)
 
 
 def test_an_interrupt_cancels_the_call_and_waits_until_it_has_ended(fake_work: None) -> None:

@@ -147,46 +147,53 @@ for number in range(int(swaps)):
 """
 
 
-def check_readers(tmp_path: Path, readers: int, swaps: int) -> None:
+ASKED = (b"the", b"a", b" ", b"0", b"1", b"2", b"ca")
+
+
+def counts_in(text: bytes) -> tuple[int, ...]:
+    return tuple(sum(text.startswith(query, at) for at in range(len(text))) for query in ASKED)
+
+
+class Asking(threading.Thread):
+    """Opens the index again and again; `answers` are the counts it found, `problem` is what went wrong."""
+
+    def __init__(self, index: Path, is_over: threading.Event) -> None:
+        super().__init__()
+        self.answers: set[tuple[int, ...]] = set()
+        self.problem: BaseException | None = None
+        self._index, self._is_over = index, is_over
+
+    def run(self) -> None:
+        try:
+            while not self._is_over.is_set():
+                with Index.open(self._index) as opened:
+                    for _ in range(3):
+                        self.answers.add(tuple(map(opened.count, ASKED)))
+        except BaseException as error:  # told by the test
+            self.problem = error
+
+
+def check_readers(tmp_path: Path, num_readers: int, swaps: int) -> None:
     """Each answer must be that of exactly one generation, and no reader may fail."""
     chance = random.Random(4)
     contents = [small_text(chance) + b" %d" % number * (number + 1) for number in range(3)]
-    texts = write_texts(tmp_path / "texts", contents)
-    index = tmp_path / "index"
+    wanted = set(map(counts_in, contents))
+    assert len(wanted) == len(contents)
+    texts, index = write_texts(tmp_path / "texts", contents), tmp_path / "index"
     build_index(texts[:1], index, BYTES, SETTINGS)
-    asked = [b"the", b"a", b" ", b"0", b"1", b"2", b"ca"]
-    answers = {
-        tuple(sum(text.startswith(query, at) for at in range(len(text))) for query in asked)
-        for text in contents
-    }
-    assert len(answers) == len(contents)
-    problems: list[object] = []
     is_over = threading.Event()
-    num_answers = [0] * readers
-
-    def ask(number: int) -> None:
-        try:
-            while not is_over.is_set():
-                with Index.open(index) as opened:
-                    for _ in range(3):
-                        found = tuple(opened.count(query) for query in asked)
-                        if found not in answers:
-                            problems.append(found)
-                        num_answers[number] += 1
-        except BaseException as error:  # told by the test
-            problems.append(error)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(readers)]
-    for thread in threads:
-        thread.start()
+    readers = [Asking(index, is_over) for _ in range(num_readers)]
+    for reader in readers:
+        reader.start()
     writer = subprocess.run(
         [sys.executable, "-c", SWAP, str(index), str(swaps), *map(str, texts)], timeout=500
     )
     is_over.set()
-    for thread in threads:
-        thread.join()
-    assert writer.returncode == 0 and not problems, problems[:3]
-    assert min(num_answers) > 0
+    for reader in readers:
+        reader.join()
+    assert writer.returncode == 0 and not [reader.problem for reader in readers if reader.problem]
+    assert all(reader.answers and reader.answers <= wanted for reader in readers)
+    assert set.union(*(reader.answers for reader in readers)) == wanted
     assert read_manifest(index).generation >= swaps
     assert len(segment_folders(index)) == len(list((index / "segments").iterdir())) == 1
     gc.collect()
@@ -197,9 +204,9 @@ def check_readers(tmp_path: Path, readers: int, swaps: int) -> None:
 
 @pytest.mark.slow
 def test_readers_through_swaps_see_one_generation_each_time(tmp_path: Path) -> None:
-    check_readers(tmp_path, readers=4, swaps=8)
+    check_readers(tmp_path, num_readers=4, swaps=8)
 
 
 @pytest.mark.soak
 def test_sixteen_readers_through_fifty_swaps(tmp_path: Path) -> None:
-    check_readers(tmp_path, readers=16, swaps=50)
+    check_readers(tmp_path, num_readers=16, swaps=50)

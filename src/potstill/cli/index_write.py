@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.corpus.vocabulary import Vocabulary
     from potstill.index.build import BuildSettings
     from potstill.index.manifest import Manifest
+    from potstill.index.stats import IndexStats
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="SOURCE", help="A file, a folder, a pattern, or a corpus by itself.")
@@ -206,10 +207,13 @@ def verify(index: IndexFolder, quiet: Quiet = False, json_: Json = False) -> Non
 
 def stats(index: IndexFolder, json_: Json = False) -> None:
     """Show what an index holds, segment by segment, and what it takes on the disk."""
-    from potstill.cli.output import format_bytes, print_json, print_table
+    from potstill.cli.output import print_json
     from potstill.index.shard_checks import stats_of_any
 
     found = stats_of_any(index)
+    if not json_:
+        _show_stats(found)
+        return
     manifest = found.manifest
     told: dict[str, Any] = {
         "index": str(index),
@@ -222,34 +226,7 @@ def stats(index: IndexFolder, json_: Json = False) -> None:
         "bytes_per_token": found.bytes_per_token,
         "interpolation": manifest.interpolation,
     }
-    if json_:
-        print_json("potstill.index-stats/1", {**told, "segments": [vars(each) for each in found.segments]})
-        return
-    vocabulary, per_token = manifest.vocabulary, found.bytes_per_token
-    rows = [
-        ("documents", f"{manifest.num_documents:,}"),
-        ("tokens", f"{manifest.num_tokens:,}"),
-        ("vocabulary", f"{vocabulary.kind}, {vocabulary.vocab_size:,} tokens"),
-        ("on the disk", format_bytes(found.num_bytes)),
-        ("tokens, suffixes and tables", format_bytes(found.query_bytes)),
-        ("a token takes", "" if per_token is None else f"{per_token:.2f} bytes of these"),
-        ("generation", f"{manifest.generation}"),
-    ]
-    print_table(("what", "value"), rows)
-    print()
-    print_table(
-        ("segment", "documents", "tokens", "size"),
-        [
-            (
-                each.name if each.sign > 0 else f"{each.name} (deleted)",
-                f"{each.num_documents:,}",
-                f"{each.num_tokens:,}",
-                format_bytes(sum(each.files.values())),
-            )
-            for each in found.segments
-        ],
-        right=("documents", "tokens", "size"),
-    )
+    print_json("potstill.index-stats/1", {**told, "segments": [vars(each) for each in found.segments]})
 
 
 @contextmanager
@@ -311,3 +288,31 @@ def _show_changed(index: Path, manifest: "Manifest", *, as_json: bool) -> None:
         f"{printable(index)}: {manifest.num_documents:,} documents, {manifest.num_tokens:,} tokens, "
         f"generation {manifest.generation}"
     )
+
+
+def _show_stats(found: "IndexStats") -> None:
+    from potstill.cli.output import format_bytes, print_table
+
+    manifest, per_token = found.manifest, found.bytes_per_token
+    rows = [
+        ("documents", f"{manifest.num_documents:,}"),
+        ("tokens", f"{manifest.num_tokens:,}"),
+        ("vocabulary", f"{manifest.vocabulary.kind}, {manifest.vocabulary.vocab_size:,} tokens"),
+        ("on the disk", format_bytes(found.num_bytes)),
+        ("tokens, suffixes and tables", format_bytes(found.query_bytes)),
+        ("a token takes", "" if per_token is None else f"{per_token:.2f} bytes of these"),
+        ("generation", f"{manifest.generation}"),
+    ]
+    print_table(("what", "value"), rows)
+    print()
+    segments = [
+        (
+            each.name if each.sign > 0 else f"{each.name} (deleted)",
+            f"{each.num_documents:,}",
+            f"{each.num_tokens:,}",
+            format_bytes(sum(each.files.values())),
+        )
+        for each in found.segments
+    ]
+    columns = ("segment", "documents", "tokens", "size")
+    print_table(columns, segments, right=columns[1:])

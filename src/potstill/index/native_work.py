@@ -52,9 +52,10 @@ def run_native(
 
 
 def _follow(thread: threading.Thread, done: Callable[[], int], task: Task) -> None:
-    told = 0
-    while thread.is_alive():
+    told, is_over = 0, False
+    while not is_over:
         thread.join(_POLL_S)
+        is_over = not thread.is_alive()
         reached = done()
         if reached > told:
             task.advance(reached - told)
