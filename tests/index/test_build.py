@@ -14,6 +14,7 @@ from potstill.index import segment_build
 from potstill.index.build import BuildSettings, build_index
 from potstill.index.manifest import Manifest, read_manifest
 from potstill.index.open import open_generation
+from potstill.index.parts import plan_parts
 from potstill.index.reader import Index
 
 BYTES = ByteVocabulary()
@@ -58,7 +59,7 @@ def test_the_files_are_those_of_the_obvious_sort(tmp_path: Path, name: str, tabl
 def test_parts_never_show(texts: Path, tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     build_index([texts], tmp_path / "whole", BYTES, SETTINGS)
     # A part that ends inside a document asks for a little room beyond its end.
-    monkeypatch.setattr(segment_build, "most_symbols", lambda *_: most)
+    monkeypatch.setattr(segment_build, "plan", lambda borders, *_: plan_parts(borders, most))
     build_index([texts], tmp_path / "parts", BYTES, SETTINGS)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 

@@ -15,6 +15,7 @@ from potstill.index.build import BuildSettings, build_index
 from potstill.index.changes import add, delete
 from potstill.index.manifest import read_manifest, set_interpolation
 from potstill.index.merge import merge_index
+from potstill.index.parts import plan_parts
 from potstill.index.reader import Index
 
 BYTES = ByteVocabulary()
@@ -210,6 +211,6 @@ def test_changes_of_no_index_make_no_folder(tmp_path: Path) -> None:
 def test_deletions_are_sorted_in_parts_too(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_build, "most_symbols", lambda *_: 9)
+    monkeypatch.setattr(segment_build, "plan", lambda borders, *_: plan_parts(borders, 9))
     delete(index, documents=[0, 3], memory_bytes=MEMORY)
     assert (count(index, b"cat"), count(index, b"the")) == (0, 2)

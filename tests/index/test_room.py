@@ -18,6 +18,7 @@ from potstill.index.build import BuildSettings, build_index
 from potstill.index.changes import add
 from potstill.index.manifest import read_manifest
 from potstill.index.merge import merge_index
+from potstill.index.parts import plan_parts
 from potstill.index.reader import Index
 from potstill.index.room import expect_build
 
@@ -81,7 +82,7 @@ def test_a_disk_that_is_really_full_ends_in_one_line_and_the_same_command_comple
     texts: Path, tmp_path: Path, small_disk: Path, in_parts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if in_parts:
-        monkeypatch.setattr(segment_build, "most_symbols", lambda *_: 9000)
+        monkeypatch.setattr(segment_build, "plan", lambda borders, *_: plan_parts(borders, 9000))
     index, ballast, wanted = small_disk / "index", small_disk / "ballast", tmp_path / "wanted"
     for folder in (index, wanted):
         build_index([texts / "text-000.txt"], folder, BYTES, SETTINGS)

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from potstill.index.merge import merge_index
-
 from potstill import _native
 from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import PotstillError
 from potstill.index import segment_build
 from potstill.index.build import BuildSettings, build_index
 from potstill.index.changes import add, delete
+from potstill.index.merge import merge_index
+from potstill.index.parts import plan_parts
 from runs.crash_driver import Points
 
 SETTINGS = BuildSettings(memory_bytes=64 << 20)
@@ -120,9 +120,9 @@ def killed_after(change: Callable[[], object], seconds: float) -> int:
 
 def _in_parts(change: Callable[[], object]) -> object:
     """With so little memory that a stream is sorted in several parts."""
-    before = segment_build.most_symbols
-    segment_build.most_symbols = lambda *_: 300  # type: ignore[assignment]
+    before = segment_build.plan
+    segment_build.plan = lambda borders, *_: plan_parts(borders, 300)  # type: ignore[assignment]
     try:
         return change()
     finally:
-        segment_build.most_symbols = before
+        segment_build.plan = before

@@ -19,11 +19,10 @@ import numpy as np
 from potstill import _native
 from potstill.corpus.manifest import TOKENS, StoreFacts, read_corpus_facts
 from potstill.corpus.store import Store
-from potstill.files import sync_folder, writing_folder
-from potstill.index.parts import Part, plan_parts
+from potstill.files import writing_folder
 from potstill.index.room import room_for_order
 from potstill.index.segment_files import DeletedRun, seal_segment
-from potstill.index.sorting import SortSettings, merge_lists, most_symbols, sort_at_once, sort_one_part
+from potstill.index.sorting import SortSettings, merge_lists, plan, sort_at_once, sort_parts
 from potstill.progress import Progress
 
 STORE, SEGMENT = "store", "segment"
@@ -50,15 +49,16 @@ def keep_segment(
     """The finished segment of the store in `work`; a negative one tells which documents it `deletes`."""
 
     def sort(folder: Path, facts: StoreFacts) -> int | None:
-        parts = _plan(work / STORE, facts, settings)
+        rows = Store(work / STORE, facts=facts).documents()
+        parts = plan(rows["first_symbol"].astype(np.int64), facts, settings)
         if len(parts) <= 1:
             with room_for_order(work, facts):
                 return sort_at_once(folder, facts, settings, progress)
-        missing = [part for part in parts if not (work / part.file_name).exists()]
+        files = {part: work / part.file_name for part in parts}
+        missing = {part: path for part, path in files.items() if not path.exists()}
         with room_for_order(work, facts, sum(part.stop - part.first for part in missing)):
-            for part in missing:
-                _keep_part(work, part, facts, settings, progress)
-            lists = [_native.PartFile(work / part.file_name, part.first) for part in parts]
+            sort_parts(work / STORE / TOKENS, missing, facts, settings, progress)
+            lists = [_native.PartFile(path, part.first) for part, path in files.items()]
             return merge_lists(folder, lists, facts, settings, progress)
 
     return seal_sorted(work, sort, deletes)
@@ -85,25 +85,6 @@ def link_files(source: Path, names: Iterable[str], folder: Path) -> None:
             if error.errno not in _NO_LINKS:
                 raise
             shutil.copyfile(source / name, folder / name)
-
-
-def _plan(store: Path, facts: StoreFacts, settings: SortSettings) -> list[Part]:
-    most = most_symbols(facts, settings)
-    if most >= facts.num_symbols:
-        return [Part(0, facts.num_symbols, False)]
-    rows = Store(store, facts=facts).documents()
-    return plan_parts(rows["first_symbol"].astype(np.int64), most)
-
-
-def _keep_part(work: Path, part: Part, facts: StoreFacts, settings: SortSettings, progress: Progress) -> None:
-    partial = work / f".tmp-{part.file_name}"
-    try:
-        sort_one_part(work / STORE / TOKENS, part, partial, facts, settings, progress)
-        os.replace(partial, work / part.file_name)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(work)
 
 
 def _sealed_facts(facts: StoreFacts, deletes: tuple[DeletedRun, ...]) -> dict[str, Any]:

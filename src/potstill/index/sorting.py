@@ -1,23 +1,28 @@
 """The native core's sorting and merging, with what it takes and what it shows on the way."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from potstill import _native
 from potstill.corpus.manifest import TOKENS, StoreFacts
 from potstill.errors import MissingError
+from potstill.files import sync_folder
 from potstill.index.native_work import run_native
-from potstill.index.parts import Part
+from potstill.index.parts import Part, plan_parts
 from potstill.progress import Progress
 
 # What Python, its libraries and the buffers of a merge take beside the symbols and their order.
 _RESERVED_BYTES = 128 << 20
 # Work units a symbol, as the native core documents them.
 _BUILD_UNITS, _PART_UNITS = 4, 3
-# Beyond the end of a part that ends inside a document, at first.
-_OVERLAP_SYMBOLS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,30 +73,67 @@ def sort_at_once(folder: Path, facts: StoreFacts, settings: SortSettings, progre
     return num_bigrams if settings.with_tables else None
 
 
-def sort_one_part(
-    tokens: Path, part: Part, out: Path, facts: StoreFacts, settings: SortSettings, progress: Progress
+def sort_parts(
+    tokens: Path, parts: Mapping[Part, Path], facts: StoreFacts, settings: SortSettings, progress: Progress
 ) -> None:
-    """Write the order of one part to `out`; MissingError where that takes more memory than there is."""
+    """Write the order of each part to its file, which gets its name when it is whole.
+
+    As many at once as there are threads, where `plan` made them small enough. MissingError where a long
+    document takes more memory than there is.
+    """
     most = most_symbols(facts, settings)
-    try:
-        run_native(
-            lambda work: _native.sort_part(
+
+    def sort(part: Part, out: Path, work: _native.Work) -> None:
+        with _partial(out) as partial:
+            _native.sort_part(
                 tokens,
                 **_stream(facts),
                 first=part.first,
                 stop=part.stop,
-                out=out,
+                out=partial,
                 work=work,
-                overlap=min(_OVERLAP_SYMBOLS, max(most // 8, 1)),
                 most_symbols=most,
-            ),
-            progress,
-            f"sort from {part.first:,}",
-            part.stop - part.first,
-            units=_PART_UNITS,
-        )
+            )
+
+    def sort_all(work: _native.Work) -> None:
+        at_once = 1 if any(part.ends_inside for part in parts) else settings.num_threads
+        with ThreadPoolExecutor(at_once) as pool:
+            calls = [pool.submit(sort, part, out, work) for part, out in parts.items()]
+            try:
+                for call in calls:
+                    call.result()
+            except BaseException:
+                # The others would only be thrown away after they had taken their time.
+                work.cancel()
+                raise
+
+    total = sum(part.stop - part.first for part in parts)
+    try:
+        run_native(sort_all, progress, "sort", total, units=_PART_UNITS)
     except MemoryError as error:
         raise MissingError(f"A long document takes more memory ({error}). Give more: --memory.") from None
+
+
+def plan(first_symbols: NDArray[np.int64], facts: StoreFacts, settings: SortSettings) -> list[Part]:
+    """Parts that fit the memory, one for each thread at once where documents are short enough."""
+    most = most_symbols(facts, settings)
+    if most >= facts.num_symbols:
+        return [Part(0, facts.num_symbols, False)]
+    parts = plan_parts(first_symbols, max(most // settings.num_threads, 1))
+    return plan_parts(first_symbols, most) if any(part.ends_inside for part in parts) else parts
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A file that becomes `path` when the block ends well, and is removed otherwise."""
+    partial = path.with_name(f".tmp-{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def merge_lists(
