@@ -40,6 +40,41 @@ def give_a_lambda(_):
     return lambda: None
 
 
+class Unreadable:
+    """Can be packed, and not unpacked."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def give_what_cannot_be_unpacked(_):
+    return Unreadable()
+
+
+def say_only_words(_):
+    raise OSError("not a gzipped file")
+
+
+class Panic(BaseException):
+    """As an extension in Rust raises it: no `Exception`."""
+
+
+def panic(_):
+    raise Panic("index out of bounds")
+
+
+def leave(_):
+    raise SystemExit(3)
+
+
+def squares_by_others(number):
+    """Work that hands out work."""
+    from potstill.executors.local import Processes
+
+    with Processes(2) as others:
+        return others.map(square, range(number))
+
+
 def die_once(path):
     """Killed at the first call with this path, its name at the second."""
     if Path(path).exists():

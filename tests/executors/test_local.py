@@ -1,9 +1,11 @@
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,14 @@ import executor_work as work
 from potstill.errors import MissingError, RefusedError, UsageError
 from potstill.executors.executor import Cancelled, open_executor, run_all
 from potstill.executors.local import InProcess, Processes, open_local
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(work.__file__).parent)}
+
+
+def run_script(script, program):
+    script.write_text(program)
+    command = [sys.executable, str(script)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture(params=[InProcess, lambda: Processes(2)], ids=["in this process", "two processes"])
@@ -120,6 +130,66 @@ def test_a_result_that_cannot_travel_is_told():
         executor.map(work.give_a_lambda, [0])
 
 
+def test_a_result_that_cannot_be_unpacked_is_told():
+    with Processes(1) as executor, pytest.raises(RuntimeError, match="could not be unpacked.*no number"):
+        executor.map(work.give_what_cannot_be_unpacked, [0])
+
+
+def test_work_that_cannot_travel_is_told():
+    with Processes(1) as executor:
+        with pytest.raises(RuntimeError, match="The work cannot travel.*lambda"):
+            executor.map(lambda item: item, [0])
+        with pytest.raises(RuntimeError, match="could not be unpacked.*no number"):
+            executor.map(work.square, [work.Unreadable()])
+        assert executor.map(work.square, [3]) == [9]
+
+
+@pytest.mark.parametrize(("function", "told"), [(work.panic, "out of bounds"), (work.leave, "SystemExit: 3")])
+def test_what_is_no_ordinary_exception_is_no_death_of_the_worker(function, told):
+    with Processes(1) as executor, pytest.raises(RuntimeError, match=told):
+        executor.map(function, [0])
+
+
+def test_a_refusal_of_the_system_without_a_number_keeps_its_words(executor):
+    with pytest.raises(OSError, match="not a gzipped file"):
+        executor.map(work.say_only_words, [0])
+
+
+def test_workers_hand_out_work_themselves():
+    with Processes(2) as executor:
+        assert executor.map(work.squares_by_others, [2, 3]) == [[0, 1], [0, 1, 4]]
+
+
+def test_many_more_items_than_workers():
+    with Processes(2) as executor:
+        assert executor.map(work.square, range(3000)) == [number * number for number in range(3000)]
+
+
+@pytest.mark.parametrize("work_on", [work.square, work.divide_by, work.die, lambda item: item])
+def test_no_process_is_left_behind(work_on):
+    with Processes(2) as executor:
+        with suppress(RuntimeError, MissingError):
+            executor.map(work_on, [0, 1, 2])
+        # A second time with the same workers.
+        with suppress(RuntimeError, MissingError):
+            executor.map(work_on, [0, 1, 2])
+        assert len(multiprocessing.active_children()) <= 2
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("function", ["square", "divide_by"])
+def test_a_program_ends_also_where_an_executor_was_not_closed(tmp_path, function):
+    program = (
+        "import executor_work as work\n"
+        "from potstill.executors.local import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    executor = Processes(2)\n"
+        f"    executor.map(work.{function}, [0, 1])\n"
+    )
+    told = run_script(tmp_path / "program.py", program)
+    assert told.returncode == (function == "divide_by"), told.stderr
+
+
 def test_an_item_whose_worker_was_killed_is_done_again(tmp_path):
     items = [str(tmp_path / name) for name in "abc"]
     with Processes(2) as executor:
@@ -159,8 +229,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     )
     script = tmp_path / "program.py"
     script.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": str(Path(work.__file__).parent)}
-    parent = subprocess.Popen([sys.executable, str(script)], env=environment)
+    parent = subprocess.Popen([sys.executable, str(script)], env=ENVIRONMENT)
     pid = int(work.read_when_there(file))
     parent.kill()
     parent.wait()

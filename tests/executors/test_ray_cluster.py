@@ -147,6 +147,23 @@ def test_without_ray_the_command_that_installs_it_is_told(monkeypatch):
         ray_cluster.open_ray()
 
 
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [(None, None), ("", None), ("local", None), ("localhost:6379", "localhost:6379"), ("auto", "auto")],
+)
+def test_the_cluster_that_the_environment_names_is_taken_as_it_is_named(monkeypatch, value, address):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RAY_ADDRESS", value)
+    assert ray_cluster._address_of_environment() == address
+
+
+@pytest.mark.parametrize("host", ["a" * 70, ""])
+def test_an_address_that_no_machine_can_have_is_told(host):
+    with pytest.raises(MissingError, match="Nothing answers at ray://"):
+        ray_cluster._knock(f"ray://{host}.x:1")
+
+
 PATHS = {"PYTHONPATH": str(Path(work.__file__).parent)}
 OWN = """
 import json, os, sys, time

@@ -250,6 +250,16 @@ def test_an_index_with_every_shard_gone_is_refused_even_degraded(tmp_path):
             opener(index, degraded=True)
 
 
+def test_no_question_is_answered_where_every_shard_was_lost_meanwhile(tmp_path):
+    index = build(tmp_path, ["abab", "abc"], 2)
+    for entry in read_shards(index).shards:
+        flip(next(shard_folder(index, entry).glob("segments/*/tokens.bin")), 2)
+    with ShardedIndex.open(index, executor="local", degraded=True) as left:
+        for _ in range(2):
+            with pytest.raises(DamagedError, match="Shard "):
+                left.score("abc")
+
+
 def test_shards_that_a_builder_swaps_meanwhile_are_opened_anew(tmp_path, monkeypatch):
     index = build(tmp_path, ["ab", "ba"], 2)
     before = read_shards(index)

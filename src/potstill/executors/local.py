@@ -4,6 +4,7 @@ The messages between the processes are multiprocessing's own. A worker ends with
 also where that one is killed; it is a fresh interpreter, so it takes no lock and no thread along.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import Any, Self
 from potstill.devices import available_cores
 from potstill.errors import MissingError
 from potstill.executors.executor import Cancelled, Executor, Item, Residents, Result
-from potstill.executors.outcome import Failed, Outcome, outcome_of
+from potstill.executors.outcome import Failed, Outcome, outcome_in_worker
 from potstill.executors.residents import ResidentsHere
 
 MAX_ATTEMPTS = 2
@@ -90,6 +91,8 @@ class _Worker:
             outcome: Outcome | None = self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, OSError):
             return None
+        except Exception as error:
+            return Failed(f"The result could not be unpacked: {error!r}")
         return outcome
 
     def kill(self) -> None:
@@ -105,7 +108,10 @@ class Processes:
     def __init__(self, num_workers: int) -> None:
         self._num_workers = num_workers
         self._workers: list[_Worker] = []
+        self._idle: list[_Worker] = []
         self._cancelled = threading.Event()
+        # At its end a program waits for its processes, and these would wait for work.
+        atexit.register(self.close)
 
     @property
     def num_workers(self) -> int:
@@ -133,32 +139,34 @@ class Processes:
                     attempts[index] += 1
                     busy.append(self._give(function, index, items[index]))
                 for worker in self._finished(busy):
-                    busy.remove(worker)
                     outcome = worker.outcome()
+                    busy.remove(worker)
                     if outcome is None:
                         self._bury(worker, attempts[worker.index])
                         waiting.appendleft(worker.index)
                     else:
+                        self._idle.append(worker)
                         results[worker.index] = outcome.value()
-                        self._workers.append(worker)
                         on_done(worker.index)
         except BaseException:
             # What the others are at is of no use any more, and they would not hear of it before its end.
             for worker in busy:
-                worker.kill()
+                self._end(worker)
             raise
         return [results[index] for index in range(len(items))]
 
     def settle(self, factory: Callable[[Item], Any], items: Sequence[Item]) -> Residents:
-        # Readers of mapped files share their pages and release the interpreter's lock: threads do.
+        # Other processes would map the same files, and every answer would have to travel.
         return ResidentsHere(factory, items)
 
     def cancel(self) -> None:
         self._cancelled.set()
 
     def close(self) -> None:
+        atexit.unregister(self.close)
         while self._workers:
-            self._workers.pop().kill()
+            self._end(self._workers[-1])
+        self._idle.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -167,14 +175,25 @@ class Processes:
         self.close()
 
     def _give(self, function: Callable[[Any], Any], index: int, item: Any) -> _Worker:
-        worker = self._workers.pop() if self._workers else _Worker()
+        worker = self._free_worker()
         try:
             worker.start(function, index, item)
-        except BrokenPipeError:
-            # It died while it had nothing to do.
-            worker.kill()
-            worker = _Worker()
-            worker.start(function, index, item)
+        except ConnectionError:
+            # It died: that is seen where its answer is waited for.
+            pass
+        except Exception as error:
+            self._idle.append(worker)
+            raise RuntimeError(f"The work cannot travel: {error!r}") from error
+        return worker
+
+    def _free_worker(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.is_alive():
+                return worker
+            self._end(worker)
+        worker = _Worker()
+        self._workers.append(worker)
         return worker
 
     def _finished(self, busy: list[_Worker]) -> list[_Worker]:
@@ -188,12 +207,16 @@ class Processes:
     def _bury(self, worker: _Worker, attempts: int) -> None:
         worker.process.join(timeout=1)
         code = worker.process.exitcode
-        worker.kill()
+        self._end(worker)
         if attempts >= MAX_ATTEMPTS:
             raise MissingError(
                 f"A worker process ended {attempts} times over item {worker.index} ({_told(code)}). "
                 f"Most often memory ran out: use fewer workers, then run the same command again."
             )
+
+    def _end(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.kill()
 
 
 def _told(exitcode: int | None) -> str:
@@ -214,7 +237,7 @@ def _serve(pipe: Connection) -> None:
         except Exception as error:
             pipe.send(Failed(f"The work could not be unpacked: {error!r}"))
             continue
-        _answer(pipe, outcome_of(function, item))
+        _answer(pipe, outcome_in_worker(function, item))
 
 
 def _answer(pipe: Connection, outcome: Outcome) -> None:

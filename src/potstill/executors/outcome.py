@@ -49,6 +49,16 @@ def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
     except PotstillError as error:
         return Refused(type(error), (str(error),))
     except OSError as error:
+        if error.errno is None:
+            return Refused(OSError, (str(error),))
         return Refused(OSError, (error.errno, error.strerror, error.filename))
     except Exception:
+        return Failed(traceback.format_exc())
+
+
+def outcome_in_worker(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """As `outcome_of`, and nothing passes: `sys.exit` and a panic in Rust are no `Exception`."""
+    try:
+        return outcome_of(function, *arguments)
+    except BaseException:
         return Failed(traceback.format_exc())

@@ -25,7 +25,7 @@ from potstill.devices import available_cores
 from potstill.errors import ExtraMissing, MissingError, RefusedError, UsageError
 from potstill.executors.executor import Cancelled, Item, Residents, Result
 from potstill.executors.local import MAX_ATTEMPTS
-from potstill.executors.outcome import Outcome, Refused, outcome_of
+from potstill.executors.outcome import Outcome, Refused, outcome_in_worker, outcome_of
 from potstill.executors.residents import ask
 
 _LOOK_AROUND_S = 0.2
@@ -42,7 +42,7 @@ def open_ray(address: str | None = None, num_workers: int | None = None) -> "Ray
     Where this process is connected to a cluster already, that one is used and stays. ExtraMissing without
     Ray, MissingError where the cluster cannot be reached or has nothing to work with.
     """
-    address = address or os.environ.get("RAY_ADDRESS", "").replace("local", "") or None
+    address = address or _address_of_environment()
     ray = _import_ray({} if address else {**_LOOPBACK_ONLY, **_private_access()})
     if ray.is_initialized():
         return RayExecutor(ray, close=lambda: None)
@@ -50,6 +50,12 @@ def open_ray(address: str | None = None, num_workers: int | None = None) -> "Ray
         _connect(ray, address)
         return RayExecutor(ray, close=ray.shutdown)
     return RayExecutor(ray, close=_start(ray, num_workers or available_cores()))
+
+
+def _address_of_environment() -> str | None:
+    address = os.environ.get("RAY_ADDRESS")
+    # Ray's own word for a cluster of this machine.
+    return None if address == "local" else address or None
 
 
 class RayExecutor:
@@ -80,7 +86,7 @@ class RayExecutor:
         *,
         on_done: Callable[[int], None] = lambda index: None,
     ) -> list[Result]:
-        task = self._ray.remote(outcome_of).options(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)
+        task = self._ray.remote(outcome_in_worker).options(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)
         pending = [task.remote(function, item) for item in items]
         numbers = {reference: index for index, reference in enumerate(pending)}
         results: dict[int, Result] = {}
@@ -269,7 +275,7 @@ def _knock(address: str) -> None:
         raise UsageError(f"{address!r} is no address of a Ray cluster. Write ray://HOST:PORT or HOST:PORT.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_TIMEOUT_S).close()
-    except OSError as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise MissingError(
             f"Nothing answers at {address} ({error}). Check that the Ray cluster runs and can be reached."
         ) from None

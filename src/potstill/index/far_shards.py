@@ -35,17 +35,17 @@ class FarShards:
     def ask(self, question: str, *arguments: Any) -> list[Any]:
         """The answers of the shards in `live`, in order. Raises where none answers."""
         asked = self.live
-        answers, problems = [], []
+        answers: list[Any] = []
+        problems = dict[int, DamagedError | MissingError]()
         outcomes = self._residents.ask("answer", question, arguments, which=asked)
         for number, outcome in zip(asked, outcomes, strict=True):
             try:
                 answers.append(self._value(number, outcome))
             except (DamagedError, MissingError) as error:
-                problems.append(error)
-                if self._degraded:
-                    self.live = tuple(each for each in self.live if each != number)
+                problems[number] = error
         if problems and not (self._degraded and answers):
-            raise problems[0]
+            raise next(iter(problems.values()))
+        self.live = tuple(number for number in self.live if number not in problems)
         return answers
 
     def ask_one(self, number: int, question: str, *arguments: Any) -> Any:
