@@ -185,20 +185,23 @@ def verify(index: IndexFolder, quiet: Quiet = False, json_: Json = False) -> Non
     damaged = [finding for finding in findings if finding.problem]
     if json_:
         files = [
-            {"path": str(each.path), "bytes": each.num_bytes, "problem": each.problem} for each in findings
+            {"path": str(each.path), "check": each.check, "bytes": each.num_bytes, "problem": each.problem}
+            for each in findings
         ]
         print_json("potstill.index-verify/1", {"index": str(index), "is_whole": not damaged, "checks": files})
         if damaged:
             raise SystemExit(DamagedError.exit_code)
         return
-    print_table(
-        ("file", "size", "state"),
-        [
-            (each.path.relative_to(index), format_bytes(each.num_bytes), "DAMAGED" if each.problem else "ok")
-            for each in findings
-        ],
-        right=("size",),
-    )
+    rows = [
+        (
+            each.path.relative_to(index),
+            format_bytes(each.num_bytes),
+            each.check,
+            "DAMAGED" if each.problem else "ok",
+        )
+        for each in findings
+    ]
+    print_table(("file", "size", "checked", "state"), rows, right=("size",))
     if damaged:
         for each in damaged[1:]:
             say(f"potstill: {each.problem}")

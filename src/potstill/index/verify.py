@@ -20,11 +20,12 @@ from potstill.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class Finding:
-    """A file of the index, or what two of them say of each other; `problem` is None where all is well."""
+    """A file that was checked: its bytes, or whether it fits the others; `problem` is None where all is well."""
 
     path: Path
     num_bytes: int
     problem: str | None = None
+    check: str = "bytes"
 
 
 def verify_index(index: Path, progress: Progress | None = None) -> list[Finding]:
@@ -63,21 +64,21 @@ def _verify_segment(
     except DamagedError as error:
         yield Finding(folder, 0, str(error))
         return
-    yield _guarded(folder / "suffixes.bin", lambda: _check_order(opened, progress))
-    yield _guarded(folder / DOCUMENTS, lambda: check_documents(opened.store))
+    yield _guarded(folder / "suffixes.bin", lambda: _check_order(opened, progress), "order and tables")
+    yield _guarded(folder / DOCUMENTS, lambda: check_documents(opened.store), "documents")
     if entry.sign < 0:
-        yield _guarded(folder / TOKENS, lambda: _check_deleted(index, manifest, opened))
+        yield _guarded(folder / TOKENS, lambda: _check_deleted(index, manifest, opened), "deleted documents")
 
 
-def _guarded(path: Path, check: Callable[[], object]) -> Finding:
-    num_bytes = path.stat().st_size if path.is_file() else 0
+def _guarded(path: Path, check: Callable[[], object], name: str = "bytes") -> Finding:
+    num_bytes, problem = path.stat().st_size if path.is_file() else 0, None
     try:
         check()
     except PotstillError as error:
-        return Finding(path, num_bytes, str(error))
+        problem = str(error)
     except FileNotFoundError as error:
-        return Finding(path, num_bytes, f"{error.filename} is missing.")
-    return Finding(path, num_bytes)
+        problem = f"{error.filename} is missing."
+    return Finding(path, num_bytes, problem, name)
 
 
 def _vocabulary_folder(index: Path, manifest: Manifest) -> Path:
