@@ -20,7 +20,7 @@ from potstill.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class Finding:
-    """A file that was checked: its bytes, or whether it fits the others; `problem` is None where all is well."""
+    """A file that was checked: its bytes, or that it fits the others; `problem` is None where all is well."""
 
     path: Path
     num_bytes: int
