@@ -22,7 +22,9 @@ from potstill.locks import locked
 FACTS = ByteVocabulary().facts
 FIRST = SegmentEntry("000001-0123abcd", 1, "ab" * 32, 3, 40)
 DELETED = SegmentEntry("000002-99999999", -1, "cd" * 32, 1, 15)
-MANIFEST = Manifest(2, (FIRST, DELETED), FACTS, "00ff", interpolation={"sparse": 0.3, "text": {"sha256": "00"}})
+MANIFEST = Manifest(
+    2, (FIRST, DELETED), FACTS, "00ff", interpolation={"sparse": 0.3, "text": {"sha256": "00"}}
+)
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
