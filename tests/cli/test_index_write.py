@@ -43,6 +43,14 @@ def test_a_build_tells_what_is_in_the_index(potstill: Command, texts: Path, tmp_
     assert again.out == "index: 2 documents, 46 tokens, generation 1\n"
 
 
+def test_a_folder_needs_no_other_argument(potstill: Command, texts: Path) -> None:
+    done = potstill("index", "build", str(texts), "-q")
+    assert done.code == 0, done.err
+    assert potstill("index", "count", "texts.index", "louder").code == 0
+    several = potstill("index", "build", str(texts / "a.txt"), str(texts / "b.md"))
+    assert several.code == 2 and "--out INDEX" in several.err
+
+
 def test_without_a_tokenizer_the_embedded_model_is_taken_or_bytes_and_told(
     potstill: Command, texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

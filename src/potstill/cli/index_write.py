@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[Path], typer.Argument(metavar="SOURCE", help="A file, a folder, a pattern, or a corpus by itself.")
 ]
-Out = Annotated[Path, typer.Option(metavar="INDEX", help="The index's folder.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="INDEX", help="The index's folder; left out, of one source: its name and `.index`."),
+]
 TokenizerName = Annotated[
     str | None,
     typer.Option(
@@ -68,7 +71,7 @@ Files = Annotated[
 
 def build(
     sources: Sources,
-    out: Out,
+    out: Out = None,
     tokenizer: TokenizerName = None,
     memory: Memory = None,
     no_tables: NoTables = False,
@@ -81,8 +84,8 @@ def build(
 ) -> None:
     """Index texts: every n-gram of any length can be counted from then on.
 
-    A build that was stopped goes on where it was: run the same command again. An index that stands at --out
-    is replaced when the new one is whole.
+    A build that was stopped goes on where it was: run the same command again. An index that stands there
+    already is replaced when the new one is whole.
 
     With --shards or --executor the index is built in shards, each by itself by a worker: processes here, or a
     Ray cluster whose machines all see the sources and --out under the same paths.
@@ -92,6 +95,7 @@ def build(
     from potstill.index.build import build_index, refuse_foreign
     from potstill.progress import progress_for
 
+    out = out or _named_after(sources)
     plan = ShardPlan(shards, executor, workers)
     if not plan.is_asked_for:
         refuse_foreign(out)
@@ -106,6 +110,16 @@ def build(
             _say_expected(sources, vocabulary, settings)
         manifest = build_index(sources, out, vocabulary, settings, progress)
     _show_changed(out, manifest, as_json=json_)
+
+
+def _named_after(sources: list[Path]) -> Path:
+    """NAME.index in the working folder, for a source called NAME."""
+    from potstill.errors import UsageError
+
+    name = sources[0].resolve().name if len(sources) == 1 else ""
+    if not name or any(mark in name for mark in "*?["):
+        raise UsageError("Of several sources, or a pattern, the index has no name. Give it one: --out INDEX.")
+    return Path(f"{name}.index")
 
 
 def add(
