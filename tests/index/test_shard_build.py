@@ -4,14 +4,16 @@ import os
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from index.small_texts import VOCABULARIES, contents, small_text, write_texts
 from potstill.corpus.build import build_corpus
 from potstill.corpus.vocabulary import ByteVocabulary
-from potstill.errors import DamagedError, LockedError, MissingError, UsageError
+from potstill.errors import DamagedError, DiskFull, LockedError, MissingError, RefusedError, UsageError
 from potstill.executors.local import InProcess, Processes
+from potstill.index import shard_build
 from potstill.index.build import BuildSettings, build_index
 from potstill.index.changes import add
 from potstill.index.reader import Index
@@ -127,6 +129,74 @@ def test_the_same_build_again_does_nothing(texts, tmp_path):
     assert repaired.built == [1]
 
 
+def damage(path: Path) -> None:
+    path.write_bytes(b"\x7f" + path.read_bytes()[1:])
+
+
+DAMAGED = {
+    "bytes": lambda index, shard: damage(next(shard.rglob("suffixes.bin"))),
+    "length": lambda index, shard: os.truncate(next(shard.rglob("tokens.bin")), 9),
+    "manifest": lambda index, shard: damage(shard / "manifest.json"),
+    "header": lambda index, shard: next(shard.rglob("segment.json")).unlink(),
+    "own vocabulary": lambda index, shard: damage(next(shard.rglob("vocabulary.json"))),
+    "vocabulary": lambda index, shard: damage(next(index.glob("vocabulary/*/vocabulary.json"))),
+    "no vocabulary": lambda index, shard: shutil.rmtree(index / "vocabulary"),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+def test_the_same_build_again_repairs_what_is_damaged(texts, tmp_path, damaged):
+    index = tmp_path / "index"
+    built = build(texts, index)
+    before = contents(index)
+    damaged(index, shard_folder(index, built.shards[1]))
+    build(texts, index)
+    assert not [each for each in verify_any(index) if each.problem]
+    after = contents(index)
+    assert {**after, "shards.json": None} == {**before, "shards.json": None}
+
+
+def test_a_damaged_shard_of_a_build_that_was_stopped_is_built_anew(texts, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(texts, tmp_path / "index", 4, Recorder(ends_after=2))
+    damage(next((tmp_path / "index").glob("shards/*-001/manifest.json")))
+    build(texts, tmp_path / "index", 4)
+    build(texts, tmp_path / "undisturbed", 4)
+    assert contents(tmp_path / "index") == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("at", ["keep_vocabulary", "split_sources", "run_all", "write_shards"])
+def test_a_build_that_was_stopped_at_any_step_goes_on(texts, tmp_path, monkeypatch, at):
+    with monkeypatch.context() as broken:
+        broken.setattr(shard_build, at, lambda *_, **__: stop())
+        with pytest.raises(KeyboardInterrupt):
+            build(texts, tmp_path / "index")
+    (tmp_path / "index" / ".tmp-shards.json").touch()
+    assert len(build(texts, tmp_path / "index").shards) == 3
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_sources_that_change_while_they_are_read_are_refused(texts, tmp_path):
+    class Late(InProcess):
+        def map(self, function, items, *, on_done=lambda index: None):
+            (texts / "text-000.jsonl").write_text('{"text": "a"}\n')
+            return super().map(function, items, on_done=on_done)
+
+    (texts / "text-000.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    with pytest.raises(RefusedError, match="changed while"):
+        build(texts, tmp_path / "index", 3, Late())
+    assert build(texts, tmp_path / "index").num_documents == 10
+
+
+def test_a_disk_without_room_is_told_before_anything_is_built(texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(DiskFull, match="at least"):
+        build(texts, tmp_path / "index", 3, Recorder(ends_after=0))
+
+
 def test_what_a_killed_build_left_is_removed_by_the_next(texts, tmp_path):
     index = tmp_path / "index"
     built = build(texts, index)
@@ -160,10 +230,24 @@ def test_a_folder_of_anything_else_is_left_alone(texts, tmp_path):
         build(texts, tmp_path / "whole")
     with pytest.raises(UsageError, match="no index in shards"):
         build(texts, texts)
+    for name in ("shards/of something else", "vocabulary/of words"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        with pytest.raises(UsageError, match="no index in shards"):
+            build(texts, tmp_path / "mine")
+        assert (tmp_path / "mine" / name).is_dir()
+        shutil.rmtree(tmp_path / "mine")
     with pytest.raises(UsageError):
         build_index([texts], tmp_path / "shards", BYTES, SETTINGS)
     with pytest.raises(UsageError, match="in shards"):
         add(tmp_path / "shards", [texts], SETTINGS)
+
+
+def test_what_others_put_beside_the_shards_stays(texts, tmp_path):
+    build(texts, tmp_path / "index")
+    (tmp_path / "index" / "shards" / ".DS_Store").touch()
+    (texts / "more.txt").write_bytes(b"one more text")
+    assert build(texts, tmp_path / "index").num_documents == 10
+    assert (tmp_path / "index" / "shards" / ".DS_Store").exists()
 
 
 def test_workers_that_write_to_other_disks_are_told(texts, tmp_path):

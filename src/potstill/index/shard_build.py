@@ -4,6 +4,7 @@ Which documents a shard has depends on the sources and the number of shards alon
 order the shards are built. The folder of the index must be one that every worker sees under the same path.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,23 +17,27 @@ from potstill.corpus.manifest import read_corpus_facts
 from potstill.corpus.split import Slice, split_sizes, split_sources
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import Vocabulary, load_vocabulary
-from potstill.errors import MissingError, UsageError
+from potstill.errors import DamagedError, MissingError, RefusedError, UsageError
 from potstill.executors.executor import Executor, run_all
 from potstill.files import sha256_of
 from potstill.index.build import (
     BuildSettings,
     build_of_store,
     corpus_among,
+    is_whole,
     keep_vocabulary,
     read_fingerprint,
 )
-from potstill.index.commit import vocabulary_name
+from potstill.index.commit import close_work, vocabulary_name
 from potstill.index.fingerprints import fingerprint_of
 from potstill.index.manifest import NAME, VOCABULARIES, Manifest, read_manifest
+from potstill.index.room import expect_build, refuse_without_room
 from potstill.index.shards import (
     FOLDER,
     ShardEntry,
     Shards,
+    check_shard,
+    is_shard_name,
     is_sharded,
     read_shards,
     shard_folder,
@@ -42,10 +47,15 @@ from potstill.locks import locked
 from potstill.progress import Progress, Silent
 
 MAX_SHARDS = 4096
+_VOCABULARY_NAME = re.compile(r"[0-9a-f]{16}")
+_UNFINISHED = ".tmp-"
 
 
 class Documents(Protocol):
     """Some documents, that can be sent to where their shard is built."""
+
+    @property
+    def num_documents(self) -> int: ...
 
     def write_store(self, folder: Path, vocabulary: Vocabulary, settings: BuildSettings) -> None: ...
 
@@ -53,6 +63,10 @@ class Documents(Protocol):
 @dataclass(frozen=True)
 class OfSources:
     slice: Slice
+
+    @property
+    def num_documents(self) -> int:
+        return self.slice.stop - self.slice.first
 
     def write_store(self, folder: Path, vocabulary: Vocabulary, settings: BuildSettings) -> None:
         build_store_of(
@@ -72,6 +86,10 @@ class OfCorpus:
     corpus: Path
     first: int
     stop: int
+
+    @property
+    def num_documents(self) -> int:
+        return self.stop - self.first
 
     def write_store(self, folder: Path, vocabulary: Vocabulary, settings: BuildSettings) -> None:
         store = Store(self.corpus, facts=read_corpus_facts(self.corpus))
@@ -108,7 +126,8 @@ def build_shards(
 
     Sources and settings are those of `build_index`; the memory is shared out among the workers of a machine.
     No document is split, so there are at most as many shards as documents. A shard that an earlier process
-    finished is not built again; the other shards of a build that was stopped are. Raises as `build_index`.
+    finished is not built again; the other shards of a build that was stopped are, and those that are damaged.
+    Raises as `build_index`, and RefusedError where the sources changed meanwhile.
     """
     num_shards = num_shards or executor.num_workers
     _check(index, num_shards)
@@ -119,9 +138,11 @@ def build_shards(
     with locked(index):
         before = read_shards(index) if is_sharded(index) else None
         _remove_unnamed(index, before, fingerprint)
-        if before and before.made_by == fingerprint and _are_there(index, before):
+        if before and before.made_by == fingerprint and _is_whole(index, before):
             return before
-        keep_vocabulary(index, vocabulary)
+        expected = expect_build(sources, vocabulary, settings.num_workers)
+        refuse_without_room(index, expected.least_bytes, "The index")
+        _keep_vocabulary(index, vocabulary)
         documents = _split(sources, num_shards, vocabulary, settings, progress)
         tasks = list(_tasks(index, fingerprint, vocabulary, documents, _share(settings, executor)))
         run_all(executor, build_shard, tasks, name="shards", unit="shards", progress=progress)
@@ -135,6 +156,8 @@ def build_shards(
 
 def build_shard(task: ShardTask) -> Manifest:
     """Build one shard, unless it is there; a worker does it, and nothing of it depends on which."""
+    if manifest := _finished(task):
+        return manifest
     vocabulary = load_vocabulary(task.vocabulary)
 
     def make_store(folder: Path) -> None:
@@ -143,14 +166,40 @@ def build_shard(task: ShardTask) -> Manifest:
     return build_of_store(task.folder, task.fingerprint, vocabulary, task.settings.sort, make_store, Silent())
 
 
+def _finished(task: ShardTask) -> Manifest | None:
+    """The shard that an earlier process built; a damaged one is removed."""
+    try:
+        manifest = read_manifest(task.folder)
+        if is_whole(task.folder, manifest):
+            close_work(task.folder)
+            return manifest
+    except MissingError:
+        return None
+    except DamagedError:
+        pass
+    shutil.rmtree(task.folder)
+    return None
+
+
 def _check(index: Path, num_shards: int) -> None:
     if not 1 <= num_shards <= MAX_SHARDS:
         raise UsageError(f"{num_shards} shards cannot be built; ask for 1 to {MAX_SHARDS}.")
-    if not index.is_dir() or is_sharded(index):
-        return
-    names = {path.name for path in index.iterdir()}
-    if names - {".lock"} and FOLDER not in names:
+    if index.is_dir() and not is_sharded(index) and not all(map(_is_of_a_build, index.iterdir())):
         raise UsageError(f"{index} is not empty and no index in shards. Name another folder with --out.")
+
+
+def _is_of_a_build(path: Path) -> bool:
+    """Whether a build that was stopped before its end may have left this in the index's folder."""
+    if path.name in (FOLDER, VOCABULARIES) and path.is_dir():
+        return all(map(_is_named_here, path.iterdir()))
+    return path.name == ".lock" or path.name.startswith(_UNFINISHED)
+
+
+def _is_named_here(folder: Path) -> bool:
+    """Whether a folder has a name that builds give; what others put there is not ours to remove."""
+    if folder.parent.name == FOLDER:
+        return is_shard_name(folder.name)
+    return bool(_VOCABULARY_NAME.fullmatch(folder.name.removeprefix(_UNFINISHED)))
 
 
 def _split(
@@ -170,7 +219,8 @@ def _split(
     store = Store(corpus, facts=facts)
     store.verify()
     starts = store.documents()["first_symbol"].astype("int64")
-    borders = split_sizes(starts[1:] - starts[:-1], num_shards)
+    num_tokens = starts[1:] - starts[:-1] - 1
+    borders = split_sizes(num_tokens, num_shards)
     return [OfCorpus(corpus, *run) for run in zip(borders, borders[1:], strict=False)]
 
 
@@ -208,22 +258,39 @@ def _entry(task: ShardTask) -> ShardEntry:
             f"{task.folder} was built and is not here: the workers write to disks of their own. "
             f"Name a folder with --out that all of them share with this machine."
         ) from None
+    if manifest.num_documents != task.documents.num_documents:
+        raise RefusedError("The sources changed while they were read. Run the same command again.")
     digest = sha256_of(task.folder / NAME)
     return ShardEntry(task.folder.name, digest, manifest.num_documents, manifest.num_tokens)
 
 
-def _are_there(index: Path, shards: Shards) -> bool:
-    manifests = [(shard_folder(index, entry) / NAME, entry.sha256) for entry in shards.shards]
-    return all(path.is_file() and sha256_of(path) == digest for path, digest in manifests)
+def _is_whole(index: Path, shards: Shards) -> bool:
+    """Whether every byte of the index is as it was written: what is damaged is built again."""
+    folders = [shard_folder(index, entry) for entry in shards.shards]
+    try:
+        load_vocabulary(index / VOCABULARIES / vocabulary_name(shards.vocabulary.fingerprint))
+        for entry in shards.shards:
+            check_shard(index, entry)
+        return all(is_whole(folder, read_manifest(folder)) for folder in folders)
+    except (DamagedError, MissingError):
+        return False
+
+
+def _keep_vocabulary(index: Path, vocabulary: Vocabulary) -> None:
+    folder = index / VOCABULARIES / vocabulary_name(vocabulary.fingerprint)
+    try:
+        load_vocabulary(folder)
+    except (DamagedError, MissingError):
+        shutil.rmtree(folder, ignore_errors=True)
+        keep_vocabulary(index, vocabulary)
 
 
 def _remove_unnamed(index: Path, shards: Shards | None, fingerprint: str) -> None:
     """What is neither a shard or the vocabulary of the index nor work of the build called `fingerprint`."""
     names = {entry.name for entry in shards.shards} if shards else set()
-    vocabulary = vocabulary_name(shards.vocabulary.fingerprint) if shards else None
-    for folder in index.glob(f"{FOLDER}/*"):
-        if folder.name not in names and not folder.name.startswith(fingerprint[:8]):
-            shutil.rmtree(folder)
-    for folder in index.glob(f"{VOCABULARIES}/*"):
-        if folder.name != vocabulary:
+    if shards:
+        names.add(vocabulary_name(shards.vocabulary.fingerprint))
+    for folder in [*index.glob(f"{FOLDER}/*"), *index.glob(f"{VOCABULARIES}/*")]:
+        is_work = folder.parent.name == FOLDER and folder.name.startswith(fingerprint[:8])
+        if folder.name not in names and not is_work and _is_named_here(folder):
             shutil.rmtree(folder)

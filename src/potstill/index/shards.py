@@ -32,7 +32,7 @@ class ShardEntry:
 
     def __post_init__(self) -> None:
         # The name becomes part of a path.
-        if not _SHARD_NAME.fullmatch(self.name):
+        if not is_shard_name(self.name):
             raise ConfigError(f"{self.name[:40]!r} is no name of a shard.")
         if min(self.num_documents, self.num_tokens) < 0:
             raise ConfigError(f"shard {self.name} has a negative count.")
@@ -64,6 +64,10 @@ class Shards:
         names = {entry.name for entry in self.shards}
         if self.generation < 1 or not names or len(names) != len(self.shards):
             raise ConfigError("the generation is below 1, or shards are named twice or not at all.")
+
+
+def is_shard_name(name: str) -> bool:
+    return bool(_SHARD_NAME.fullmatch(name))
 
 
 def is_sharded(index: Path) -> bool:
