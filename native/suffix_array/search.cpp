@@ -8,7 +8,7 @@ namespace {
 
 // Ranks looked at together within one interval. A round costs two cache misses one after the other however
 // many ranks it looks at, so a few more of them save rounds.
-constexpr std::uint64_t kProbes = 5;
+constexpr std::uint64_t kProbes = 8;
 
 struct Probe {
     std::uint64_t rank;
