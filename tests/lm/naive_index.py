@@ -1,6 +1,7 @@
 """An index that looks at every token, with the part of `Index` that language models ask."""
 
 from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,16 @@ class NaiveIndex:
     @property
     def num_tokens(self) -> int:
         return self.naive.num_tokens
+
+    def count(self, query: Sequence[int]) -> int:
+        return self.naive.count(query)
+
+    def ragged(self, queries: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        starts = [0, *accumulate(map(len, queries))]
+        return list(chain.from_iterable(queries)), starts
+
+    def count_batch(self, ids: Sequence[int], starts: Sequence[int]) -> np.ndarray:
+        return np.array([self.naive.count(ids[begin:end]) for begin, end in pairwise(starts)], np.int64)
 
     def infgram_next(self, context: Sequence[int]) -> InfgramContinuations:
         length, is_sparse, counts = self.naive.infgram_next(context)

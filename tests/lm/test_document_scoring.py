@@ -26,11 +26,12 @@ def some_documents(sizes=(30, 0, 5, 11, 12, 1), vocab_size=61):
     return [[rng.randrange(vocab_size) for _ in range(size)] for size in sizes]
 
 
-@given(st.integers(0, 200), st.integers(2, 40), st.data())
-def test_windows_score_every_token_once_with_the_overlap_before_them(num_tokens, size, data):
-    overlap = data.draw(st.integers(0, size // 2))
-    found = list(windows(num_tokens, size, overlap))
-    assert [at for window in found for at in range(window.start, window.stop)] == list(range(num_tokens))
+@given(st.integers(0, 200), st.integers(2, 40), st.integers(0, 1), st.data())
+def test_windows_score_every_token_once_with_the_overlap_before_them(num_tokens, size, first, data):
+    overlap = data.draw(st.integers(first, size // 2))
+    found = list(windows(num_tokens, size, overlap, first))
+    scored = [at for window in found for at in range(window.start, window.stop)]
+    assert scored == list(range(first, num_tokens))
     assert all(window.stop - window.context_start <= size for window in found)
     assert all(window.start - window.context_start == min(overlap, window.start) for window in found)
 
@@ -65,9 +66,18 @@ def test_both_models_score_the_same_tokens_and_the_end_only_when_asked(gemma):
     assert scores[2].neural_logprobs[-1] == pytest.approx(end_of_third, abs=1e-3)
 
 
-def test_a_model_without_bos_has_nothing_before_the_first_token(llama):
-    with pytest.raises(UsageError, match="no BOS"):
-        neural_logprobs(llama, [[1, 2, 3]])
+@pytest.mark.parametrize("overlap", [0, 3])
+def test_without_a_bos_the_first_token_is_left_out_of_both_models(llama, overlap):
+    documents = some_documents()
+    infinigram = InfinigramModel(NaiveIndex(documents, vocab_size=61, eos_id=5))
+    small = WindowSettings(window_tokens=12, overlap_tokens=overlap)
+    for ids, found in zip(documents, score_documents(infinigram, llama, documents, small), strict=True):
+        assert found.num_tokens == max(len(ids) - 1, 0)
+        np.testing.assert_array_equal(found.infinigram_probs, infinigram.score(ids).probs[1:])
+        for window in windows(len(ids), 12, max(overlap, 1), 1):
+            for at in range(window.start, window.stop):
+                expected = llama.next_logprobs([Context(tuple(ids[window.context_start : at]))])[0, ids[at]]
+                assert found.neural_logprobs[at - 1] == pytest.approx(expected, abs=1e-3)
 
 
 def test_another_vocabulary_is_refused():

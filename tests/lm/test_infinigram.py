@@ -52,6 +52,8 @@ def test_a_row_holds_the_counts_after_the_longest_suffix_and_sums_to_one(documen
     expected = defined_probs(documents, context, model.eos_id, model.vocab_size)
     np.testing.assert_allclose(row, np.array(expected, float), rtol=1e-5)
     assert row.sum() == pytest.approx(1)
+    (distribution,) = model.distributions([Context(tuple(context))])
+    assert distribution.is_sparse == (sum(prob > 0 for prob in expected) == 1)
 
 
 @given(corpora, st.lists(tokens, min_size=1, max_size=12), st.booleans())
@@ -96,6 +98,16 @@ def test_a_document_end_is_an_eos_beside_ordinary_tokens_of_that_id():
     model = model_of([[1, 2], [1, 2, 0], [1, 2, 3], [1, 2, 3]])
     (row,) = np.exp(model.next_logprobs([Context((1, 2))]))
     np.testing.assert_allclose(row, [0.5, 0, 0, 0.5, 0], rtol=1e-6)
+
+
+def test_an_end_and_an_ordinary_token_of_its_id_are_one_continuation():
+    model = model_of([[1, 2], [1, 2, 0], [3, 3], [3, 3, 4]])
+    ended, other = model.distributions([Context((1, 2)), Context((3, 3))])
+    assert ended.is_sparse and not other.is_sparse
+    for text in ([1, 2, 0], [1, 2, 4]):
+        found = model.score(text)
+        assert found.is_sparse.tolist() == [False, True, True]
+        assert found.probs[2] == (text[2] == 0)
 
 
 def test_bytes_end_with_a_token_of_their_own_and_nothing_is_matched_across_it():

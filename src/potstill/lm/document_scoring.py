@@ -1,7 +1,8 @@
 """How likely each token of whole documents is to a neural model, and to an ∞-gram beside it.
 
 A neural model reads a document longer than its window piece by piece, each with some of the tokens before it;
-the ∞-gram has all of them.
+the ∞-gram has all of them. A model without a BOS cannot begin a document: there neither is asked about the
+first token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,9 +51,9 @@ class Window(NamedTuple):
     stop: int
 
 
-def windows(num_tokens: int, size: int, overlap: int) -> Iterator[Window]:
-    """Cut a document: every token is scored once, no window holds more than `size` tokens."""
-    start = 0
+def windows(num_tokens: int, size: int, overlap: int, first: int = 0) -> Iterator[Window]:
+    """Cut a document: every token from `first` on is scored once, no window holds more than `size` tokens."""
+    start = first
     while start < num_tokens:
         context_start = max(0, start - overlap)
         stop = min(context_start + size, num_tokens)
@@ -67,18 +68,16 @@ def neural_logprobs(
     *,
     progress: Progress | None = None,
 ) -> list[NDArray[np.float64]]:
-    """log p of every token of every document, [T] float64 a document, in nats.
-
-    UsageError for a model without a BOS: nothing stands before a document's first token.
-    """
+    """log p of every token of every document, [T - num_left_out] float64 a document, in nats."""
     settings = settings or WindowSettings()
+    first = num_left_out(model)
     size = min(settings.window_tokens, model.max_positions) - model.num_prepended
-    overlap = min(settings.overlap_tokens, size // 2)
+    overlap = max(min(settings.overlap_tokens, size // 2), first)
     scores: list[NDArray[np.float64]] = []
     num_tokens = sum(map(len, documents))
     with (progress or Silent()).task("Neural model", num_tokens, "tokens") as task:
         for chunk in _chunks(documents):
-            cut = [list(windows(len(ids), size, overlap)) for ids in chunk]
+            cut = [list(windows(len(ids), size, overlap, first)) for ids in chunk]
             requests = [
                 (ids[window.context_start : window.start], ids[window.start : window.stop])
                 for ids, own in zip(chunk, cut, strict=True)
@@ -99,17 +98,25 @@ def score_documents(
     with_end: bool = False,
     progress: Progress | None = None,
 ) -> list[TokenScores]:
-    """Both models on every token of every document, and on its end (as the EOS) where `with_end`.
+    """Both models on the same tokens: all of every document, and its end (as the EOS) where `with_end`.
 
     The documents' ids are those of the index's vocabulary, which is the neural model's: `require_vocabulary`.
     """
     end = (infinigram.eos_id,) if with_end else ()
     neural = neural_logprobs(model, [(*ids, *end) for ids in documents], settings, progress=progress)
+    first = num_left_out(model)
     scores = []
     for ids, logprobs in zip(documents, neural, strict=True):
         found = infinigram.score(ids, with_end=with_end)
-        scores.append(TokenScores(logprobs, found.probs, found.is_sparse, found.suffix_len))
+        scores.append(
+            TokenScores(logprobs, found.probs[first:], found.is_sparse[first:], found.suffix_len[first:])
+        )
     return scores
+
+
+def num_left_out(model: NeuralDecoder) -> int:
+    """Tokens at a document's start that are not scored: 1 where the model has nothing to put before it."""
+    return 0 if model.num_prepended else 1
 
 
 def require_vocabulary(infinigram: InfinigramModel, fingerprint: str) -> None:

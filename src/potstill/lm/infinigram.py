@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.errors import UsageError
-from potstill.index.results import InfgramContinuations
+from potstill.index.results import InfgramContinuations, Scores
 from potstill.lm.context import Context
 
 if TYPE_CHECKING:
@@ -87,20 +87,40 @@ class InfinigramModel:
         text = np.asarray(ids, dtype=np.uint32)
         found = self.index.score(text)
         probs = found.count / np.maximum(found.context_count, 1)
-        suffix_len, is_sparse = found.suffix_len, found.is_sparse
-        for position in np.flatnonzero(text == self.eos_id):
+        suffix_len, is_sparse = found.suffix_len, found.is_sparse.copy()
+        for position in self._beside_ends(text, found):
             # Documents that end there have their share in an ordinary token of the EOS's id.
-            probs[position] = self._prob_of_end(text[:position])[0]
+            probs[position], after = self._prob_of(int(text[position]), text, position, suffix_len[position])
+            is_sparse[position] = after.is_sparse
         if with_end:
-            prob, end = self._prob_of_end(text)
+            # What is matched grows by one token at most.
+            longest = int(suffix_len[-1]) + 1 if len(text) else 0
+            prob, end = self._prob_of(self.eos_id, text, len(text), longest)
             probs = np.append(probs, prob)
             suffix_len = np.append(suffix_len, np.int32(end.suffix_len))
             is_sparse = np.append(is_sparse, end.is_sparse)
         return InfinigramScores(probs, suffix_len, is_sparse)
 
-    def _prob_of_end(self, text: NDArray[np.uint32]) -> tuple[float, Distribution]:
-        found = self._distribution(tuple(text.tolist()))
-        return float(found.probs[found.ids == self.eos_id].sum()), found
+    def _beside_ends(self, text: NDArray[np.uint32], found: Scores) -> NDArray[np.int64]:
+        """Positions of `text` where an ordinary token of the EOS's id may stand beside document ends.
+
+        There `found` takes for two continuations what is one.
+        """
+        if self.eos_id >= self.index.vocabulary.vocab_size or not self.index.count([self.eos_id]):
+            return np.flatnonzero(text == self.eos_id)
+        # Another token that follows is a continuation beside them, so that nothing is sparse.
+        asked = np.flatnonzero((text == self.eos_id) | (~found.is_sparse & (found.count == 0)))
+        followed = [[*text[at - found.suffix_len[at] : at].tolist(), self.eos_id] for at in asked]
+        counts = self.index.count_batch(*self.index.ragged(followed))
+        beside: NDArray[np.int64] = asked[(counts > 0) | (text[asked] == self.eos_id)]
+        return beside
+
+    def _prob_of(
+        self, token_id: int, text: NDArray[np.uint32], position: int, longest: int
+    ) -> tuple[float, Distribution]:
+        """P∞ of a token after text[:position], of which at most `longest` tokens are matched."""
+        found = self._distribution(tuple(text[position - longest : position].tolist()))
+        return float(found.probs[found.ids == token_id].sum()), found
 
     def _known(self, ids: tuple[int, ...]) -> tuple[int, ...]:
         """What follows the last token that no document can hold, such as the EOS of bytes."""
@@ -115,7 +135,7 @@ class InfinigramModel:
         token_ids, counts = found.ids, found.counts
         if found.num_end:
             token_ids, counts = _with_end(found, self.eos_id)
-        return Distribution(token_ids, counts / counts.sum(), found.suffix_len, found.is_sparse)
+        return Distribution(token_ids, counts / counts.sum(), found.suffix_len, len(token_ids) == 1)
 
 
 def _with_end(found: InfgramContinuations, eos_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
