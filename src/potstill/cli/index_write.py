@@ -84,8 +84,7 @@ def build(
 ) -> None:
     """Index texts: every n-gram of any length can be counted from then on.
 
-    A build that was stopped goes on where it was: run the same command again. An index that stands there
-    already is replaced when the new one is whole.
+    A build that was stopped goes on with the same command. An index that stands there is replaced at the end.
 
     With --shards or --executor the index is built in shards, each by itself by a worker: processes here, or a
     Ray cluster whose machines all see the sources and --out under the same paths.
