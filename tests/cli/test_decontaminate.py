@@ -88,3 +88,21 @@ def test_the_threshold_and_the_fields_decide(potstill: Command, corpus: Path) ->
 def test_what_is_neither_corpus_nor_index_is_told(potstill: Command, corpus: Path) -> None:
     done = run(potstill, Path("texts.jsonl"))
     assert done.code == 4 and "neither a corpus nor an index" in done.err
+
+
+def test_an_index_in_shards_is_asked_as_it_is(potstill: Command, corpus: Path) -> None:
+    made = potstill("index", "build", str(corpus), "--out", "sharded", "--shards", "2", "--quiet")
+    assert made.code == 0, made.err
+    wanted = json.loads(run(potstill, corpus, "--json").out)["records"]
+    assert json.loads(run(potstill, Path("sharded"), "--json").out)["records"] == wanted
+    assert run(potstill, Path("sharded"), "--out", "clean").code == 0
+    assert run(potstill, corpus, "--out", "other").code == 0
+    assert Path("clean/tokens.bin").read_bytes() == Path("other/tokens.bin").read_bytes()
+
+
+def test_what_could_only_fail_after_the_work_is_refused_before(potstill: Command, corpus: Path) -> None:
+    done = run(potstill, corpus, "--out", str(corpus))
+    assert done.code == 2 and "holds a corpus already" in done.err and not done.out
+    assert potstill("index", "build", str(corpus), "--out", "index", "--quiet").code == 0
+    done = run(potstill, Path("index"), "--memory", "1GB")
+    assert done.code == 2 and "--memory" in done.err

@@ -50,3 +50,19 @@ def test_the_share_decides(potstill: Command, corpus: Path) -> None:
         "corpus", "dedup", "corpus", "--out", "out", "--repeats", "30", "--repeated-share", "0.98", "--quiet"
     )
     assert done.code == 0 and Store(Path("out")).num_documents == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--repeats", "30", "--similarity", "0.9"], "--repeats"),
+        (["--repeats", "30", "--equal-only"], "--repeats"),
+        (["--repeated-share", "0.9"], "--repeated-share"),
+        (["--equal-only", "--similarity", "0.9"], "--equal-only"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    potstill: Command, corpus: Path, options: list[str], told: str
+) -> None:
+    done = potstill("corpus", "dedup", "corpus", "--out", "out", *options)
+    assert done.code == 2 and told in done.err and not Path("out").exists()

@@ -53,6 +53,12 @@ class StandIn:
             lengths.append(length)
         return np.array(lengths, np.int32)
 
+    def tokens_beside(
+        self, document: int, token_offset: int, num_tokens: int, max_tokens: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        row, stop = self.rows[document], token_offset + num_tokens
+        return row[max(token_offset - max_tokens, 0) : token_offset], row[stop : stop + max_tokens]
+
     def occurrence(
         self, document: int, token_offset: int, num_tokens: int, *, context_tokens: int = 20
     ) -> Passage:

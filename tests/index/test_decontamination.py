@@ -14,7 +14,9 @@ from potstill.index.build import BuildSettings, build_index
 from potstill.index.changes import add, delete
 from potstill.index.contamination import EvalRecord, contamination, holding_documents
 from potstill.index.decontamination import indexed, write_without
+from potstill.index.merge import merge_index
 from potstill.index.reader import Index
+from potstill.index.shards import open_any
 from potstill.index.tracing import TraceSettings, trace
 
 MEMORY = 1 << 26
@@ -44,7 +46,7 @@ def test_every_segment_is_looked_at_and_deleted_documents_are_not(index: Path, t
     record = EvalRecord(Path("eval"), 0, "eval, line 1", (PLANTED,))
     with Index.open(index) as opened:
         assert holding_documents(opened, contamination(opened, [record])) == (1, 5)
-    write_without(index, {1: {"reason": "x"}, 5: {"reason": "y"}}, tmp_path / "out")
+    write_without(open_any(index), {1: {"reason": "x"}, 5: {"reason": "y"}}, tmp_path / "out")
     assert texts_of(tmp_path / "out") == ["first", "third", "fifth"]
     rows = [json.loads(line) for line in (tmp_path / "out" / "dropped.jsonl").read_text().splitlines()]
     assert [(row["document"], Path(row["path"]).name, row["record"], row["reason"]) for row in rows] == [
@@ -52,22 +54,29 @@ def test_every_segment_is_looked_at_and_deleted_documents_are_not(index: Path, t
         (5, "b.jsonl", 2, "y"),
     ]
     with pytest.raises(UsageError):
-        write_without(index, {}, tmp_path / "out")
+        write_without(open_any(index), {}, tmp_path / "out")
 
 
 def test_what_is_written_is_what_the_sources_without_these_documents_give(
     index: Path, tmp_path: Path
 ) -> None:
-    write_without(index, {1: {}, 5: {}, 2: {}, 4: {}}, tmp_path / "out")
+    write_without(open_any(index), {1: {}, 5: {}, 2: {}, 4: {}}, tmp_path / "out")
     write_text(tmp_path / "a.jsonl", json.dumps({"text": "first"}) + "\n")
     build_corpus([tmp_path / "a.jsonl"], tmp_path / "afresh", ByteVocabulary())
     for name in ("tokens.bin", "documents.bin"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "afresh" / name).read_bytes()
 
 
+def test_numbers_stay_those_of_the_generation_that_was_asked(index: Path, tmp_path: Path) -> None:
+    opened = open_any(index)
+    merge_index(index, BuildSettings(MEMORY).sort)
+    write_without(opened, {4: {}}, tmp_path / "out")
+    assert texts_of(tmp_path / "out") == [TEXTS[number] for number in (0, 1, 2, 5)]
+
+
 def test_a_corpus_of_nothing_is_not_written(index: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="No document"):
-        write_without(index, {number: {} for number in (0, 1, 2, 4, 5)}, tmp_path / "out")
+        write_without(open_any(index), {number: {} for number in (0, 1, 2, 4, 5)}, tmp_path / "out")
     assert not (tmp_path / "out" / "corpus.json").exists()
 
 

@@ -121,7 +121,6 @@ def test_a_piece_outside_its_document_is_refused(index, place):
         lambda index: index.count(None),
         lambda index: index.next([300]),
         lambda index: index.score([1, 300]),
-        lambda index: index.state().extend(300),
         lambda index: index.count_batch([1, 2], [0, 3]),
         lambda index: index.count_batch([1, 2], [2, 1]),
         lambda index: index.count_batch([1, 2], []),
@@ -131,11 +130,44 @@ def test_a_piece_outside_its_document_is_refused(index, place):
         lambda index: index.at_rank(7, 0),
         lambda index: index.at_rank(0, -1),
         lambda index: index.at_position(0, 10**9),
+        lambda index: index.at_position(0, 2**64),
+        lambda index: index.find([2**70]),
+        lambda index: index.next([2**70]),
+        lambda index: index.score([2**70]),
+        lambda index: index.ragged([[2**70]]),
+        lambda index: index.find([1], limit=-1),
+        lambda index: index.next([1], budget=-1),
+        lambda index: index.infgram_next([1], budget=-1),
+        lambda index: index.search([[[1]]], limit=-1),
+        lambda index: index.search([[[1]], [[2]]], window_tokens=-1),
+        lambda index: index.search([[[1]], [[2]]], budget=-1),
+        lambda index: index.search([[[1]], []]),
+        lambda index: index.search("a AND"),
     ],
 )
 def test_questions_that_cannot_be_answered_are_refused(index, question):
-    with pytest.raises((UsageError, ValueError)):
+    with pytest.raises(UsageError):
         question(index)
+
+
+def test_a_state_refuses_an_id_outside_the_vocabulary(index):
+    state = index.state()
+    with pytest.raises(ValueError, match="outside of the vocabulary"):
+        state.extend(300)
+
+
+def test_limits_and_budgets_may_be_larger_than_any_index(index):
+    huge = 10**30
+    assert list(index.find([1, 2], limit=huge)) == list(index.find([1, 2]))
+    assert index.next([1, 2], budget=huge).is_exact
+    found = index.search([[[1]], [[2]]], limit=huge, window_tokens=huge, budget=huge)
+    assert found.is_exact and len(found.occurrences) == found.count > 0
+
+
+def test_numbers_of_numpy_are_numbers(index):
+    assert index.prob([1], np.int64(2)) == index.prob([1], 2)
+    assert index.infgram_prob([1], np.uint32(2)) == index.infgram_prob([1], 2)
+    assert index.document(np.int64(1)) == index.document(1)
 
 
 def test_answers_are_the_same_from_many_threads(index):

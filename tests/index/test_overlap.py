@@ -5,6 +5,7 @@ import re
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,3 +193,23 @@ def test_texts_measured_together_are_measured_as_if_alone() -> None:
 def test_a_setting_out_of_range_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="at least 3"):
         OverlapSettings(**wrong)
+
+
+def test_words_that_many_texts_have_in_common_are_looked_for_once() -> None:
+    """Else texts with the same instructions take the product of their number and that of the documents."""
+    vocabulary = vocabulary_named("byte-level")
+    common = " ".join(WORDS[:11])
+    documents = [f"{'ab'[number % 2]}{number} {common} end{number}" for number in range(60)]
+    texts = [f"other{number} {common} {'rest' * number}" for number in range(40)] + [f"2 {common} end"]
+    asked = 0
+
+    class Counting(StandIn):
+        def tokens_beside(self, *arguments: int) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal asked
+            asked += 1
+            return super().tokens_beside(*arguments)
+
+    found = measure(Counting.of(documents, vocabulary), texts)
+    assert [len(each.windows) for each in found] == [0] * 40 + [1]
+    # The first and the last words lie in other tokens here than there, so there are two ways to look.
+    assert 0 < asked <= 2 * len(documents)

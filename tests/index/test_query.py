@@ -30,7 +30,9 @@ def test_queries_become_plain_ids(query, ids):
     assert found == ids and all(type(token_id) is int for token_id in found)
 
 
-@pytest.mark.parametrize("query", [["a"], [1.5], None, 7, np.array([1.0]), np.array([[1]])])
+@pytest.mark.parametrize(
+    "query", [["a"], [1.5], None, 7, np.array([1.0]), np.array([[1]]), [2**70], [-1], [300]]
+)
 def test_what_is_no_query_is_refused(query):
     with pytest.raises(UsageError):
         ids_of(query, VOCABULARY)
@@ -43,7 +45,9 @@ def test_ragged_queries_are_one_array_and_their_starts():
     assert ragged([], VOCABULARY, 300).starts.tolist() == [0]
 
 
-@pytest.mark.parametrize("wrong", [[-1], [300], np.array([2**32 + 5]), np.array([2**64 - 1], np.uint64)])
+@pytest.mark.parametrize(
+    "wrong", [[-1], [300], [2**70], np.array([2**32 + 5]), np.array([2**64 - 1], np.uint64)]
+)
 def test_an_id_that_is_not_of_the_vocabulary_never_becomes_another_one(wrong):
     with pytest.raises(UsageError, match=r"in \[0, 300\)"):
         uint32_ids(wrong, 300)

@@ -97,6 +97,29 @@ def ragged(queries: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
+def test_an_answer_within_a_budget_is_as_near_as_it_says(draw):
+    corpus = draw.draw(corpora())
+    with opened(corpus) as index:
+        context = draw.draw(queries_of(corpus))
+        found, wanted = index.next(context, budget=draw.draw(st.integers(1, 8))), corpus.truth.next(context)
+        counts = Counter(dict(zip(found.ids.tolist(), found.counts.tolist(), strict=True)))
+        counts[END] = found.num_end
+        assert found.total == wanted.total() and found.unresolved <= found.total
+        for token in {*counts, *wanted}:
+            assert abs(counts[token] - wanted[token]) <= found.unresolved and counts[token] <= found.total
+        assert found.is_exact == (found.unresolved == 0)
+
+
+def test_what_only_deleted_documents_hold_is_not_approximate():
+    """Their occurrences are two that no symbol was counted for, one of either sign: none is left."""
+    corpus = Corpus(3, [[[0, 1, 2], [1, 2]]], frozenset({0}), tables=False)
+    with opened(corpus) as index:
+        found = index.next([0, 1], budget=1)
+    assert (found.total, found.unresolved, found.ids.tolist(), found.num_end) == (0, 0, [], 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
 def test_counts_and_places_are_those_of_a_scan(draw):
     corpus = draw.draw(corpora())
     truth = corpus.truth

@@ -39,7 +39,8 @@ Workers = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes that tokenize; left out: one a core.")
 ]
 Similarity = Annotated[
-    float, typer.Option(metavar="S", help="Least Jaccard similarity of near duplicates, above 0.")
+    float | None,
+    typer.Option(metavar="S", help="Least Jaccard similarity of near duplicates, above 0; left out: 0.8."),
 ]
 EqualOnly = Annotated[bool, typer.Option("--equal-only", help="Drop only documents that are equal.")]
 Repeats = Annotated[
@@ -47,7 +48,8 @@ Repeats = Annotated[
     typer.Option(metavar="N", min=1, help="Drop documents that repeat runs of N tokens of others instead."),
 ]
 RepeatedShare = Annotated[
-    float, typer.Option(metavar="SHARE", min=0, max=1, help="With --repeats: least share to drop.")
+    float | None,
+    typer.Option(metavar="SHARE", min=0, max=1, help="With --repeats: least share to drop; left out: 0.5."),
 ]
 
 
@@ -83,10 +85,10 @@ def stats(corpus: Corpus, json_: Json = False) -> None:
 def dedup(
     corpus: Corpus,
     out: Out,
-    similarity: Similarity = 0.8,
+    similarity: Similarity = None,
     equal_only: EqualOnly = False,
     repeats: Repeats = None,
-    repeated_share: RepeatedShare = 0.5,
+    repeated_share: RepeatedShare = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -100,17 +102,37 @@ def dedup(
     from potstill.corpus.duplicates import DuplicateSettings
     from potstill.progress import progress_for
 
+    _check_dedup(similarity, equal_only, repeats, repeated_share)
     if repeats is not None:
+        share = 0.5 if repeated_share is None else repeated_share
         progress = progress_for(sys.stderr, quiet=quiet)
-        found = drop_repeated(corpus, out, min_tokens=repeats, share=repeated_share, progress=progress)
+        found = drop_repeated(corpus, out, min_tokens=repeats, share=share, progress=progress)
         _show(out, json_, "potstill.corpus-dedup/1", {"dropped": {"repeats": found}})
         return
-    settings = DuplicateSettings(None if equal_only else similarity)
+    settings = (
+        DuplicateSettings(None)
+        if equal_only
+        else DuplicateSettings(0.8 if similarity is None else similarity)
+    )
     done = deduplicate(corpus, out, settings, progress_for(sys.stderr, quiet=quiet))
     if not json_:
         say(f"{done.num_equal:,} equal and {done.num_near:,} near documents of {done.num_before:,} dropped.")
     told = {"dropped": {"equal": done.num_equal, "near": done.num_near}}
     _show(out, json_, "potstill.corpus-dedup/1", told)
+
+
+def _check_dedup(
+    similarity: float | None, equal_only: bool, repeats: int | None, repeated_share: float | None
+) -> None:
+    """UsageError for options of which one would have no effect."""
+    from potstill.errors import UsageError
+
+    if repeats is not None and (similarity is not None or equal_only):
+        raise UsageError("--repeats compares runs of tokens, without --similarity and --equal-only.")
+    if repeats is None and repeated_share is not None:
+        raise UsageError("--repeated-share is of runs of tokens: say how long with --repeats N.")
+    if equal_only and similarity is not None:
+        raise UsageError("With --equal-only there are no near duplicates. Leave out one of the two options.")
 
 
 def _show(corpus: Path, as_json: bool, schema: str, more: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from potstill.cli.options import Json, Quiet, Threads
 
 if TYPE_CHECKING:
     from potstill.index.contamination import Contamination, EvalRecord, GateSettings, RecordOverlap
+    from potstill.index.open import OpenIndex
     from potstill.index.reader import Index
     from potstill.progress import Progress
 
@@ -58,17 +59,19 @@ def decontaminate(
     from potstill.index.decontamination import indexed
     from potstill.index.overlap import OverlapSettings
     from potstill.index.reader import Index
+    from potstill.index.shards import open_any
     from potstill.progress import progress_for
 
+    _check(corpus, out, memory)
     settings = GateSettings(OverlapSettings(ngram, min(ngram, 8)), threshold, longest_words)
     records = list(read_eval(eval_, field or ()))
     progress, num_threads = progress_for(sys.stderr, quiet=quiet), threads or os.cpu_count() or 1
     with (
         indexed(corpus, memory_bytes=memory_budget(memory), threads=num_threads, progress=progress) as path,
-        Index.open(path) as index,
+        Index(opened := open_any(path)) as index,
     ):
         found = _compare(index, records, settings, num_threads, progress)
-        removed = _write(index, found, out, progress) if out else None
+        removed = _write(index, opened, found, out, progress) if out else None
         _tell(index, corpus, found, out, removed, limit=limit, as_json=json_)
 
 
@@ -80,13 +83,27 @@ def _compare(
     return contamination(index, records, settings, threads=threads, progress=progress)
 
 
-def _write(index: "Index", found: "Contamination", out: Path, progress: "Progress") -> tuple[int, ...]:
+def _check(corpus: Path, out: Path | None, memory: str | None) -> None:
+    """What would show only after minutes of comparing, or never."""
+    from potstill.corpus.manifest import CORPUS_FILE
+    from potstill.errors import UsageError
+    from potstill.index.decontamination import is_index
+
+    if memory is not None and is_index(corpus):
+        raise UsageError(f"{corpus} is an index already; --memory is for building one. Leave it out.")
+    if out is not None and (out / CORPUS_FILE).exists():
+        raise UsageError(f"{out} holds a corpus already. Name another folder, or remove it first.")
+
+
+def _write(
+    index: "Index", opened: "OpenIndex", found: "Contamination", out: Path, progress: "Progress"
+) -> tuple[int, ...]:
     """Numbers of the documents that the corpus `out` does without."""
     from potstill.index.contamination import holding_documents
     from potstill.index.decontamination import write_without
 
     removed = holding_documents(index, found)
-    write_without(index.path, {number: {"reason": "contaminated"} for number in removed}, out, progress)
+    write_without(opened, {number: {"reason": "contaminated"} for number in removed}, out, progress)
     return removed
 
 

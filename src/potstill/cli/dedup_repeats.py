@@ -13,18 +13,19 @@ def drop_repeated(
     """Write the corpus without documents of which at least `share` repeats runs of `min_tokens` tokens."""
     from potstill.devices import memory_budget
     from potstill.index.decontamination import indexed, write_without
-    from potstill.index.open import open_generation
     from potstill.index.repeats import find_repeats
+    from potstill.index.shards import open_any
 
     with indexed(corpus, memory_bytes=memory_budget(), progress=progress) as index:
-        found = find_repeats(open_generation(index), min_tokens)
+        opened = open_any(index)
+        found = find_repeats(opened, min_tokens)
         shares = found.later_shares().tolist()
         dropped = {
             number: {"reason": "repeats", "share": round(held, 4)}
             for number, held in enumerate(shares)
             if held > 0 and held >= share
         }
-        write_without(index, dropped, out, progress)
+        write_without(opened, dropped, out, progress)
     return {
         "num_repeated_tokens": found.repeated.num_tokens,
         "num_later_tokens": found.later.num_tokens,

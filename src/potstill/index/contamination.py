@@ -15,12 +15,14 @@ import numpy as np
 
 from potstill.errors import ConfigError, RefusedError, UsageError
 from potstill.index.overlap import (
+    Ngram,
     Overlap,
     OverlapSettings,
     TokenSpan,
+    documents_of,
     inner_tokens,
     measure,
-    places_of,
+    ngram_of,
 )
 from potstill.index.results import Passage
 from potstill.index.words import Aligned
@@ -30,7 +32,7 @@ from potstill.records.read import place_of, read_numbered
 if TYPE_CHECKING:
     from potstill.index.reader import Index
 
-_BATCH_RECORDS = 256
+_BATCH_RECORDS = 1024
 _NAMED = 3
 
 
@@ -196,14 +198,7 @@ def holding_documents(index: "Index", found: Contamination) -> tuple[int, ...]:
 
     Without them no n-gram of these records matches any more.
     """
-    documents: set[int] = set()
-    done: set[tuple[bytes, bytes]] = set()
-    for text, span, content in _ngrams(index, found):
-        key = (text.ids[span.start : span.stop].tobytes(), text.content[content[0] : content[1]])
-        if key not in done:
-            done.add(key)
-            documents.update(place.document for place in places_of(index, text, span, content))
-    return tuple(sorted(documents))
+    return tuple(sorted(documents_of(index, _ngrams(index, found))))
 
 
 def example(index: "Index", overlap: Overlap, context_tokens: int = 0) -> Passage | None:
@@ -215,22 +210,19 @@ def example(index: "Index", overlap: Overlap, context_tokens: int = 0) -> Passag
     return None
 
 
-_Bytes = tuple[int, int]
-
-
-def _ngrams(index: "Index", found: Contamination) -> Iterator[tuple[Aligned, TokenSpan, _Bytes]]:
-    """Matching n-grams of contaminated records: tokens to look for, and the bytes that must stand there."""
+def _ngrams(index: "Index", found: Contamination) -> Iterator[Ngram]:
+    """Matching n-grams of contaminated records."""
     is_tokenized = index.vocabulary.kind == "tokenizer"
     for overlap in (each for record in found.contaminated for each in record.overlaps):
-        for span, content in _word_ngrams(overlap, is_tokenized):
-            yield overlap.aligned, span, content
+        yield from _word_ngrams(overlap, is_tokenized)
         tokens = overlap.aligned.tokens
         for start in overlap.token_ngrams.tolist():
             span = TokenSpan(start, start + found.settings.overlap.ngram)
-            yield overlap.aligned, span, (int(tokens.starts[span.start]), int(tokens.stops[span.stop - 1]))
+            content = (int(tokens.starts[span.start]), int(tokens.stops[span.stop - 1]))
+            yield ngram_of(overlap.aligned, span, content)
 
 
-def _word_ngrams(overlap: Overlap, is_tokenized: bool) -> Iterator[tuple[TokenSpan, _Bytes]]:
+def _word_ngrams(overlap: Overlap, is_tokenized: bool) -> Iterator[Ngram]:
     text, windows, n = overlap.aligned, overlap.windows, overlap.n
     starts, stops = text.words.starts[windows], text.words.stops[windows + n - 1]
     whole = text.tokens_over(starts, stops)
@@ -238,7 +230,8 @@ def _word_ngrams(overlap: Overlap, is_tokenized: bool) -> Iterator[tuple[TokenSp
     for number, content in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
         # Where no token lies wholly inside, only the tokens of the whole n-gram can have matched.
         tokens = inner if inner.starts[number] < inner.stops[number] else whole
-        yield TokenSpan(int(tokens.starts[number]), int(tokens.stops[number])), content
+        span = TokenSpan(int(tokens.starts[number]), int(tokens.stops[number]))
+        yield ngram_of(text, span, content)
 
 
 def _measured(

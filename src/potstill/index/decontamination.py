@@ -16,9 +16,15 @@ from potstill.errors import MissingError, RefusedError
 from potstill.files import write_bytes
 from potstill.index.build import BuildSettings, build_index, corpus_vocabulary
 from potstill.index.manifest import NAME
-from potstill.index.open import open_generation
+from potstill.index.open import OpenIndex
 from potstill.index.selection import live_documents
+from potstill.index.shards import is_sharded
 from potstill.progress import Progress, Silent
+
+
+def is_index(path: Path) -> bool:
+    """Whether `path` holds an index, whole or in shards."""
+    return (path / NAME).is_file() or is_sharded(path)
 
 
 @contextmanager
@@ -30,7 +36,7 @@ def indexed(
     The temporary one lies beside the corpus and takes about twice its size. MissingError where `path` is
     neither.
     """
-    if (path / NAME).is_file():
+    if is_index(path):
         yield path
         return
     vocabulary = corpus_vocabulary([path]) if (path / CORPUS_FILE).is_file() else None
@@ -47,15 +53,16 @@ def indexed(
 
 
 def write_without(
-    index: Path, dropped: Mapping[int, Mapping[str, Any]], out: Path, progress: Progress | None = None
+    opened: OpenIndex, dropped: Mapping[int, Mapping[str, Any]], out: Path, progress: Progress | None = None
 ) -> StoreFacts:
     """Write the corpus of the index's live documents, but those numbered in `dropped`, in order to `out`.
+
+    The generation is that which the numbers are of: a merge meanwhile would number other documents so.
 
     It is the corpus that the sources without these documents would give. `out`/dropped.jsonl tells where each
     dropped document is from, with what `dropped` says of it. UsageError where `out` holds anything already;
     RefusedError where no document is left.
     """
-    opened = open_generation(index)
     live = live_documents(opened)
     stores = {number: opened.segments[number].store for number in live}
     firsts = dict(zip(live, accumulate(map(len, live.values()), initial=0), strict=False))
@@ -66,7 +73,7 @@ def write_without(
         rows.append({"document": number, **_place(stores[segment], number - firsts[segment]), **told})
     chosen = [Chosen(stores[number], runs_of(kept)) for number, kept in live.items()]
     if not any(each.num_documents for each in chosen):
-        raise RefusedError(f"No document of {index} would be left. Look at the settings and the files.")
+        raise RefusedError(f"No document of {opened.path} would be left. Look at the settings and the files.")
     with building_corpus(out) as folder:
         facts = copy_documents(chosen, folder, progress or Silent())
         opened.vocabulary.save(folder / VOCABULARY_FOLDER)

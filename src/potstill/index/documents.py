@@ -83,6 +83,17 @@ class Documents:
             is_deleted=self._numbering.is_deleted(place),
         )
 
+    def beside(self, occurrence: Occurrence, num_tokens: int, max_tokens: int) -> tuple[Ids, Ids]:
+        """Up to `max_tokens` ids right before and right after a piece of a document."""
+        place = self._numbering.place_of(occurrence.document)
+        first, stop = self._bounds(place)
+        start = first + occurrence.token_offset
+        ids = self._ids(
+            place.segment, max(first, start - max_tokens), min(stop, start + num_tokens + max_tokens)
+        )
+        num_before = min(occurrence.token_offset, max_tokens)
+        return ids[:num_before], ids[num_before + num_tokens :]
+
     def _snippet(self, ids: Ids, borders: Sequence[int]) -> Snippet:
         pieces = [self._vocabulary.bytes_of(piece) for piece in np.split(ids, borders)]
         return snippet(b"".join(pieces), Borders(*accumulate(map(len, pieces[:-1]))))

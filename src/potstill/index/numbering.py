@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,8 @@ class Numbering:
             )
 
     def place_of(self, number: int) -> DocumentPlace:
+        # Of a numpy integer a range asks every number.
+        number = index(number)
         if number not in self.numbers:
             raise UsageError(f"There is no document {number}: the index has {len(self.numbers):,}, from 0.")
         segment = bisect_right(self._firsts, number) - 1

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.index.native_errors import query_told
 from potstill.index.numbering import Numbering
+from potstill.index.query import at_least
 from potstill.index.results import Int64s, Occurrence
 
 if TYPE_CHECKING:
@@ -45,10 +47,11 @@ class Occurrences:
         limit: int | None = None,
     ) -> None:
         self._reader, self._numbering = reader, numbering
-        self.query, self.count, self.limit = tuple(query), count, limit
+        self.query, self.count = tuple(query), count
+        self.limit = None if limit is None else at_least("limit", limit, 0)
 
     def __iter__(self) -> Iterator[Occurrence]:
-        return islice(self._all(), self.limit)
+        return islice(self._all(), len(self))
 
     def __len__(self) -> int:
         return self.count if self.limit is None else min(self.limit, self.count)
@@ -74,7 +77,9 @@ class Occurrences:
             # All of them may be deleted; then there is nothing to walk over.
             return
         chunk = max(min(wanted, _FIRST_CHUNK), 1)
-        for segment, first, stop in self._reader.ranges(list(self.query)):
+        with query_told:
+            ranges = self._reader.ranges(list(self.query))
+        for segment, first, stop in ranges:
             while self._numbering.is_positive(segment) and first < stop:
                 until = min(first + chunk, stop)
                 places = self._live(segment, first, until)
@@ -85,8 +90,9 @@ class Occurrences:
                 first, chunk = until, min(chunk * 4, _LARGEST_CHUNK)
 
     def _live(self, segment: int, first: int, stop: int) -> Places:
-        positions = self._reader.positions(segment, first, stop)
-        documents, offsets = self._reader.documents(segment, positions)
+        with query_told:
+            positions = self._reader.positions(segment, first, stop)
+            documents, offsets = self._reader.documents(segment, positions)
         live = self._numbering.live(segment, documents)
         if live is not None:
             documents, offsets = documents[live], offsets[live]

@@ -12,7 +12,7 @@ cut a text at white space or have no token that reaches over it. Besides that, r
 wherever their tokens are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,8 +30,8 @@ Bools = NDArray[np.bool_]
 
 # Texts are looked up together until they have so many tokens.
 _BATCH_TOKENS = 1 << 18
-# Of an n-gram whose inner words are more frequent than this, places beyond are taken to hold it.
-_MOST_COMPARED = 1000
+# Of inner words that are more frequent than this, places beyond are taken to hold the n-gram.
+_MOST_COMPARED = 10_000
 
 
 @dataclass(frozen=True)
@@ -122,19 +122,29 @@ def _measure_batch(
     index: "Index", batch: Sequence[Aligned], settings: OverlapSettings, threads: int
 ) -> list[Overlap]:
     runs = longest_runs(index, [text.ids for text in batch], threads=threads)
-    return [_overlap(index, text, run, settings) for text, run in zip(batch, runs, strict=True)]
-
-
-def _overlap(index: "Index", text: Aligned, runs: Int64s, settings: OverlapSettings) -> Overlap:
-    n, num_ngrams = _windows_of(len(text.words), settings)
     is_tokenized = index.vocabulary.kind == "tokenizer"
-    windows = np.flatnonzero(_matching(index, text, runs, n, num_ngrams)) if num_ngrams else _NONE
+    windows = [_windows(text, run, settings, is_tokenized) for text, run in zip(batch, runs, strict=True)]
+    # Together: what many texts have in common, such as an exam's instructions, is looked for once.
+    standing = stand(index, {ngram for each in windows for ngram in each.unsure.values()})
+    return [
+        _overlap(text, run, each, standing, settings.ngram if is_tokenized else None)
+        for text, run, each in zip(batch, runs, windows, strict=True)
+    ]
+
+
+def _overlap(
+    text: Aligned, runs: Int64s, of_words: "_Windows", standing: "set[Ngram]", num_tokens: int | None
+) -> Overlap:
+    """`num_tokens` is n of the n-grams of tokens; None: none are looked at."""
+    n = of_words.n
+    also = [window for window, ngram in of_words.unsure.items() if ngram in standing]
+    windows = np.sort(np.concatenate([np.flatnonzero(of_words.found), np.array(also, np.int64)]))
     whole = text.tokens_over(text.words.starts[windows], text.words.stops[windows + n - 1])
-    long = np.flatnonzero(runs >= settings.ngram) if is_tokenized else _NONE
+    long = _NONE if num_tokens is None else np.flatnonzero(runs >= num_tokens)
     at = int(np.argmax(runs)) if len(runs) else 0
     return Overlap(
         aligned=text,
-        num_ngrams=num_ngrams,
+        num_ngrams=len(of_words.found),
         windows=windows,
         n=n,
         token_ngrams=long,
@@ -146,30 +156,45 @@ def _overlap(index: "Index", text: Aligned, runs: Int64s, settings: OverlapSetti
 _NONE = np.zeros(0, np.int64)
 
 
-def _windows_of(num_words: int, settings: OverlapSettings) -> tuple[int, int]:
-    """Words of an n-gram of a text of so many words, and how many n-grams it has."""
-    if num_words >= settings.ngram:
-        return settings.ngram, num_words - settings.ngram + 1
-    return num_words, int(num_words >= settings.min_words)
+class Ngram(NamedTuple):
+    """Bytes that are looked for: those of the tokens `inner` (uint32), with others around them."""
+
+    inner: bytes
+    before: bytes
+    after: bytes
 
 
-def _matching(index: "Index", text: Aligned, runs: Int64s, n: int, num_ngrams: int) -> Bools:
-    """Which of the text's word n-grams stand in the corpus."""
+class _Windows(NamedTuple):
+    """found: of each word n-gram of a text, whether it stands in the corpus as the text's own tokens;
+    unsure: by number, those that may stand there as others.
+    """
+
+    n: int
+    found: Bools
+    unsure: dict[int, Ngram]
+
+
+def _windows(text: Aligned, runs: Int64s, settings: OverlapSettings, is_tokenized: bool) -> _Windows:
+    n = settings.ngram
+    num_ngrams = len(text.words) - n + 1
+    if num_ngrams < 1:
+        n, num_ngrams = len(text.words), int(len(text.words) >= settings.min_words)
     words = text.words
     first = np.arange(num_ngrams)
     whole = text.tokens_over(words.starts[first], words.stops[first + n - 1])
     found: Bools = runs[whole.starts] >= whole.stops - whole.starts
-    if index.vocabulary.kind == "bytes":
-        return found
+    if not is_tokenized or not num_ngrams:
+        return _Windows(n, found, {})
     inner = inner_tokens(text, first, n)
     lengths = inner.stops - inner.starts
     # An n-gram with no token wholly inside (characters of a script without spaces) cannot be looked for so.
     likely = (lengths > 0) & (runs[np.minimum(inner.starts, len(runs) - 1)] >= lengths)
+    unsure = {}
     for window in np.flatnonzero(likely & ~found).tolist():
         span = TokenSpan(int(inner.starts[window]), int(inner.stops[window]))
         content = (int(words.starts[window]), int(words.stops[window + n - 1]))
-        found[window] = bool(places_of(index, text, span, content, limit=1))
-    return found
+        unsure[window] = ngram_of(text, span, content)
+    return _Windows(n, found, unsure)
 
 
 def inner_tokens(text: Aligned, windows: Int64s, n: int) -> Borders:
@@ -185,45 +210,60 @@ def inner_tokens(text: Aligned, windows: Int64s, n: int) -> Borders:
     return Borders(np.maximum(begins_after, holds_next), np.minimum(ends_before, holds_last))
 
 
-class Place(NamedTuple):
-    """A document, and the tokens before the inner tokens of an n-gram in it."""
+def ngram_of(text: Aligned, span: TokenSpan, content: tuple[int, int]) -> Ngram:
+    """The bytes `content` of a text, to be looked for by its tokens `span` inside them."""
+    return Ngram(
+        inner=text.ids[span.start : span.stop].tobytes(),
+        before=text.content[content[0] : int(text.tokens.starts[span.start])],
+        after=text.content[int(text.tokens.stops[span.stop - 1]) : content[1]],
+    )
 
-    document: int
-    token_offset: int
 
+def stand(index: "Index", ngrams: Iterable[Ngram]) -> set[Ngram]:
+    """Which of the n-grams stand in a document.
 
-def places_of(
-    index: "Index", text: Aligned, span: TokenSpan, content: tuple[int, int], *, limit: int | None = None
-) -> list[Place]:
-    """Where the tokens `span` of the text occur with the bytes `content` of it around them.
-
-    Beyond a thousand compared places the rest is taken to match, so that a gate errs on the safe side.
+    Beyond ten thousand places of an n-gram's inner tokens the rest is taken to match, so that a gate errs on
+    the safe side.
     """
-    before = text.content[content[0] : int(text.tokens.starts[span.start])]
-    after = text.content[int(text.tokens.stops[span.stop - 1]) : content[1]]
-    found: list[Place] = []
-    for number, (document, offset) in enumerate(index.find(text.ids[span.start : span.stop])):
-        if number >= _MOST_COMPARED or _stands_between(
-            index, document, offset, span.num_tokens, before, after
-        ):
-            found.append(Place(document, offset))
-            if limit is not None and len(found) >= limit:
+    found: set[Ngram] = set()
+    for alike in _by_inner(ngrams):
+        left = set(alike)
+        for _, held in _matches(index, alike):
+            left -= held
+            if not left:
                 break
+        found |= alike - left
     return found
 
 
-def _stands_between(
-    index: "Index", document: int, offset: int, num_tokens: int, before: bytes, after: bytes
-) -> bool:
-    if not before and not after:
-        return True
+def documents_of(index: "Index", ngrams: Iterable[Ngram]) -> set[int]:
+    """Numbers of the documents that hold any of the n-grams, found as by `stand`."""
+    return {document for alike in _by_inner(ngrams) for document, _ in _matches(index, alike)}
+
+
+def _by_inner(ngrams: Iterable[Ngram]) -> Iterable[set[Ngram]]:
+    groups: dict[bytes, set[Ngram]] = {}
+    for ngram in ngrams:
+        groups.setdefault(ngram.inner, set()).add(ngram)
+    return groups.values()
+
+
+def _matches(index: "Index", alike: set[Ngram]) -> Iterator[tuple[int, set[Ngram]]]:
+    """(document, those that stand there) for each place of the inner tokens, which all of `alike` have."""
+    inner = next(iter(alike)).inner
+    ids = np.frombuffer(inner, np.uint32)
+    sizes = {(len(ngram.before), len(ngram.after)) for ngram in alike}
     # A token has at least one byte, but for control tokens, which no text has.
-    context_tokens = max(len(before), len(after))
-    found = index.occurrence(document, offset, num_tokens, context_tokens=context_tokens)
-    spelt, stop = index.vocabulary.bytes_of, found.match_at + num_tokens
-    return spelt(found.tokens[: found.match_at]).endswith(before) and spelt(found.tokens[stop:]).startswith(
-        after
-    )
+    num_beside = max(map(max, sizes))
+    spelt = index.vocabulary.bytes_of
+    for number, (document, offset) in enumerate(index.find(ids)):
+        if number >= _MOST_COMPARED or not num_beside:
+            yield document, alike
+            continue
+        before, after = map(spelt, index.tokens_beside(document, offset, len(ids), num_beside))
+        held = {Ngram(inner, before[max(len(before) - a, 0) :], after[:b]) for a, b in sizes} & alike
+        if held:
+            yield document, held
 
 
 def _union(starts: Int64s, stops: Int64s) -> tuple[TokenSpan, ...]:

@@ -21,7 +21,7 @@ from potstill.index.native_errors import query_told
 from potstill.index.numbering import DocumentPlace, Numbering
 from potstill.index.occurrences import Occurrences
 from potstill.index.open import OpenIndex
-from potstill.index.query import Query, Ragged, ids_of, ragged, uint32_ids
+from potstill.index.query import Query, Ragged, at_least, ids_of, ragged, uint32_ids
 from potstill.index.results import (
     Continuations,
     ContinuationsBatch,
@@ -38,6 +38,7 @@ from potstill.index.results import (
     Scores,
     SearchCount,
     Spans,
+    Uint32s,
 )
 from potstill.index.shards import open_any
 
@@ -119,8 +120,7 @@ class Index:
 
     def prob(self, context: Query, continuation: Query | int) -> Probability:
         """How likely `continuation`, a token or several, is right after `context`."""
-        before = self.ids_of(context)
-        after = [continuation] if isinstance(continuation, int) else self.ids_of(continuation)
+        before, after = self.ids_of(context), self._ids_after(continuation)
         return Probability(
             query=tuple(after),
             context=tuple(before),
@@ -135,9 +135,7 @@ class Index:
         search, `unresolved` bounds the error and `is_exact` is False.
         """
         ids = self.ids_of(context)
-        with query_told:
-            found, counts, unresolved = self.reader.next(ids, budget)
-        return Continuations(**self._continuations(ids, found, counts, unresolved))
+        return Continuations(**self._continuations(ids, budget))
 
     def next_batch(self, ids: Ids, starts: Ids, *, threads: int = 1) -> ContinuationsBatch:
         """What follows each of the contexts ids[starts[b]:starts[b + 1]]."""
@@ -148,8 +146,7 @@ class Index:
 
     def infgram_prob(self, context: Query, token: Query | int) -> InfgramProbability:
         """How likely a token is after the longest suffix of `context` that occurs."""
-        before = self.ids_of(context)
-        after = [token] if isinstance(token, int) else self.ids_of(token)
+        before, after = self.ids_of(context), self._ids_after(token)
         if len(after) != 1:
             shown = [self.vocabulary.token_text(token_id) for token_id in after]
             raise UsageError(f"{token!r} is {len(after)} tokens {shown}; the ∞-gram is of one token.")
@@ -170,10 +167,8 @@ class Index:
         last = self.infgram_batch([*ids, 0], [0, len(ids) + 1])
         suffix_len = int(last.suffix_len[0])
         suffix = ids[len(ids) - suffix_len :]
-        with query_told:
-            found, counts, unresolved = self.reader.next(suffix, budget)
         return InfgramContinuations(
-            **self._continuations(suffix, found, counts, unresolved),
+            **self._continuations(suffix, budget),
             context=tuple(ids),
             suffix_len=suffix_len,
             is_sparse=bool(last.is_sparse[0]),
@@ -225,8 +220,11 @@ class Index:
         """
         queries: Sequence[Sequence[Query]] = parse_cnf(clauses) if isinstance(clauses, str) else clauses
         ids = checked_clauses([[self.ids_of(query) for query in clause] for clause in queries])
+        window = at_least("window_tokens", window_tokens, 0)
+        most = None if budget is None else at_least("budget", budget, 0)
+        shown = None if limit is None else at_least("limit", limit, 0)
         with query_told:
-            return CnfSearch(self.reader, self._numbering, ids, window_tokens, budget).run(limit)
+            return CnfSearch(self.reader, self._numbering, ids, window, most).run(shown)
 
     def ranges(self, query: Query) -> list[RankRange]:
         """The n-gram's places in the sorted suffixes of each segment that holds it."""
@@ -267,6 +265,12 @@ class Index:
         """A piece of a document with the text around it and where it came from."""
         return self._documents.passage(Occurrence(document, token_offset), num_tokens, context_tokens)
 
+    def tokens_beside(
+        self, document: int, token_offset: int, num_tokens: int, max_tokens: int
+    ) -> tuple[Uint32s, Uint32s]:
+        """Up to `max_tokens` ids right before and right after a piece of a document."""
+        return self._documents.beside(Occurrence(document, token_offset), num_tokens, max_tokens)
+
     def close(self) -> None:
         """Let go of the files. What another thread is asking is answered; what is asked after is refused."""
         closed: Any = _Closed(self.path)
@@ -281,17 +285,26 @@ class Index:
     ) -> None:
         self.close()
 
+    def _ids_after(self, continuation: Query | int) -> list[int]:
+        return self.ids_of([continuation] if isinstance(continuation, int | np.integer) else continuation)
+
     def _array(self, query: Query) -> NDArray[np.uint32]:
         return uint32_ids(query if isinstance(query, np.ndarray) else self.ids_of(query), self.vocab_size)
 
     def _batch(self, ids: Ids, starts: Ids) -> tuple[NDArray[np.uint32], Int64s]:
         return uint32_ids(ids, self.vocab_size), np.ascontiguousarray(starts, np.int64)
 
-    def _continuations(
-        self, query: list[int], found: Int64s, counts: Int64s, unresolved: int
-    ) -> dict[str, Any]:
-        total = int(counts.sum()) + unresolved
-        num_end = 0
+    def _continuations(self, query: list[int], budget: int) -> dict[str, Any]:
+        most = at_least("budget", budget, 0)
+        with query_told:
+            found, counts, unresolved = self.reader.next(query, most)
+        total, num_end = int(counts.sum()), 0
+        if unresolved:
+            # Occurrences in deleted documents are unknown too: what is counted may be too much.
+            total = self.count(query)
+            unresolved = min(unresolved, total)
+            counts = np.minimum(counts, total)
+            found, counts = found[counts > 0], counts[counts > 0]
         # A document's end stands last.
         if len(found) and found[-1] == self.vocab_size:
             num_end = int(counts[-1])

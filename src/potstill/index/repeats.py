@@ -19,6 +19,7 @@ from potstill.index.native_errors import damage_told
 from potstill.index.open import OpenIndex, OpenSegment
 from potstill.index.results import Int64s
 from potstill.index.segment_files import SUFFIXES, check_files
+from potstill.index.shards import is_sharded
 
 _CHUNK_DOCUMENTS = 1 << 16
 
@@ -81,10 +82,10 @@ def find_repeats(index: OpenIndex, min_tokens: int, *, threads: int = 1) -> Repe
     if min_tokens < 1:
         raise ConfigError(f"The shortest repeat is {min_tokens} tokens; it must be at least 1.")
     if len(index.segments) != 1:
-        raise RefusedError(
-            f"{index.path} has {len(index.segments)} segments; repeats are found within one. Run "
-            f"`potstill index merge {index.path}` first."
-        )
+        found = f"{index.path} has {len(index.segments)} segments; repeats are found within one."
+        if is_sharded(index.path):
+            raise RefusedError(f"{found} They are its shards: build an index without --shards for this.")
+        raise RefusedError(f"{found} Run `potstill index merge {index.path}` first.")
     (segment,) = index.segments
     header, sums = segment.header, check_files(segment.folder, segment.header)
     for name in (TOKENS, SUFFIXES):

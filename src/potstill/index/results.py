@@ -59,9 +59,9 @@ class Continuations:
 
     query       the context's ids
     ids         [S] int64, ascending: the tokens that follow it
-    counts      [S] int64, positive: how often each does; where the answer is approximate, at least so often
+    counts      [S] int64, positive: how often each does
     num_end     occurrences at a document's end; kept apart from tokens that have the EOS's id
-    total       occurrences of the context = counts.sum() + num_end + unresolved
+    total       occurrences of the context, exact with a budget too; without one counts.sum() + num_end
     unresolved  occurrences whose continuation a budget left unknown: no count is further than this from exact
     """
 
