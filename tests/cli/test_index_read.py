@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from cli.conftest import Command
 from potstill.corpus.vocabulary import ByteVocabulary, TokenizerVocabulary
 from potstill.files import write_text
 from potstill.index.build import BuildSettings, build_index
-from potstill.tokenization.load import load_tokenizer
+from potstill.tokenization.tokenizer import Tokenizer
 
 TEXTS = {
     "sayings.txt": "Actions speak louder than words. "
@@ -49,17 +50,19 @@ def in_bytes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def in_tokens(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of a byte-level BPE that was trained until words of the texts are tokens."""
+    index = tmp_path_factory.mktemp("tokens") / "index"
+    build_index([folder], index, byte_level(TEXTS.values()), BuildSettings(1 << 26))
+    return str(index)
+
+
+def byte_level(texts: Iterable[str]) -> TokenizerVocabulary:
     backend = tokenizers.Tokenizer(tokenizers.models.BPE())
     backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
-    backend.train_from_iterator(TEXTS.values(), trainer)
-    home = tmp_path_factory.mktemp("tokenizer")
-    backend.save(str(home / "tokenizer.json"))
-    index = home / "index"
-    build_index([folder], index, TokenizerVocabulary(load_tokenizer(home)), BuildSettings(1 << 26))
-    return str(index)
+    backend.train_from_iterator(texts, trainer)
+    return TokenizerVocabulary(Tokenizer(backend, bos_id=None, eos_ids=()))
 
 
 def told(potstill: Command, *arguments: str) -> dict:
@@ -155,6 +158,85 @@ def test_next_answers_the_demonstration(potstill, in_tokens):
     assert last == "1 continuation of 1 occurrence"
 
 
+def test_next_answers_the_demonstration_as_it_was_published(potstill, in_bytes, tmp_path):
+    """`actions speak louder than`, with no space before it, gets ` words`; in bytes letter by letter."""
+    texts = tmp_path / "proverbs.txt"
+    write_text(texts, "actions speak louder than words\n")
+    index = str(tmp_path / "index")
+    build_index([texts], Path(index), byte_level(TEXTS.values()), BuildSettings(1 << 26))
+    done = potstill("index", "next", index, SAYING, "--tokens")
+    shown, _, likeliest, last = done.out.splitlines()
+    assert shown.startswith("tokens: ") and shown.endswith('" speak" " louder" " than"')
+    assert likeliest.startswith('" words" ') and last == "1 continuation of 1 occurrence"
+    (answer,) = told(potstill, "next", index, SAYING)["continuations"]
+    assert (answer["text"], answer["probability"]) == (" words", 1.0)
+    written = ""
+    for _ in " words":
+        (letter,) = told(potstill, "next", in_bytes, f"They said that {SAYING}{written}")["continuations"]
+        written += letter["text"]
+    assert written == " words"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ["count", " louder than"],
+        ["count", " louder than", "--file", "lines"],
+        ["find", " louder than"],
+        ["prob", " louder", " than"],
+        ["next", " louder than"],
+        ["infgram", " louder than"],
+        ["infgram", " louder", " than"],
+        ["infgram", " louder than", "--every-token"],
+        ["search", '" louder than"'],
+        ["trace", "so louder than"],
+    ],
+)
+def test_every_question_shows_its_tokens(potstill, in_tokens, question):
+    write_text(Path("lines"), " louder than\n")
+    command, *arguments = question
+    done = potstill("index", command, in_tokens, *arguments, "--tokens")
+    assert done.code == 0, done.err
+    assert done.out.index('" louder"') < done.out.index('" than"')
+
+
+def test_what_no_document_has_without_a_space_is_told_by_every_question(potstill, in_tokens):
+    for question in (["prob", "louder", " than"], ["next", "louder"], ["find", "louder"]):
+        assert (
+            '" louder", with a space in front' in potstill("index", question[0], in_tokens, *question[1:]).err
+        )
+    done = potstill("index", "search", in_tokens, "louder AND (than OR nothing)")
+    assert '" louder", with' in done.err and '" than", with' in done.err
+
+
+def test_limits_and_budgets_may_be_larger_than_any_index(potstill, in_bytes):
+    huge = str(10**30)
+    assert len(told(potstill, "find", in_bytes, "louder", "--limit", huge)["occurrences"]) == 3
+    assert told(potstill, "next", in_bytes, "louder", "--limit", huge, "--budget", huge)["is_exact"]
+    assert told(potstill, "search", in_bytes, "louder", "--limit", huge, "--budget", huge)["count"] == 3
+
+
+def test_standard_input_that_is_closed_is_told(potstill, in_bytes, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    for command in ("count", "trace"):
+        done = potstill("index", command, in_bytes, "--file", "-")
+        assert done.code == 2 and "Standard input is closed" in done.err
+
+
+def test_a_search_may_be_for_bytes_that_are_no_text(potstill, tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 au lait, th\xe9 vert")
+    build_index([tmp_path / "latin.txt"], tmp_path / "index", ByteVocabulary(), BuildSettings(1 << 26))
+    expression = os.fsdecode(b"caf\xe9 AND (th\xe9 OR tea)")
+    assert told(potstill, "search", str(tmp_path / "index"), expression)["count"] == 1
+
+
+def test_a_line_break_in_a_files_name_passes_for_no_line_of_ours(potstill, tmp_path):
+    (tmp_path / "a\n3 occurrences").write_text("actions speak")
+    build_index([tmp_path / "a\n3 occurrences"], tmp_path / "ix", ByteVocabulary(), BuildSettings(1 << 26))
+    out = potstill("index", "find", str(tmp_path / "ix"), "speak").out
+    assert "3 occurrences" not in out.splitlines() and "a\\n3 occurrences, bytes" in out
+
+
 def test_next_tells_an_end_of_a_document_apart(potstill, in_bytes):
     answer = told(potstill, "next", in_bytes, "see.")
     assert (answer["num_end"], answer["total"], answer["continuations"]) == (1, 1, [])
@@ -231,12 +313,22 @@ def test_a_search_with_a_budget_tells_its_bounds(potstill, in_bytes):
         (["infgram", "INDEX", "a", "bc"], 2),
         (["infgram", "INDEX", "a", "b", "--every-token"], 2),
         (["infgram", "INDEX", "a", "b", "--budget", "3"], 2),
+        (["infgram", "INDEX", "a", "b", "--limit", "3"], 2),
+        (["infgram", "INDEX", "a", "--every-token", "--limit", "3"], 2),
+        (["count", "INDEX", "9" * 30, "--ids"], 2),
+        (["find", "INDEX", "9" * 30, "--ids"], 2),
+        (["count", "INDEX", "1_0", "--ids"], 2),
+        (["count", "INDEX", "--file", "INDEX"], 4),
+        (["count", "INDEX", "--file", "INDEX/manifest.json/x"], 4),
+        (["search", "INDEX", '""'], 2),
+        (["search", "INDEX", "a AND b OR c"], 2),
     ],
 )
 def test_what_cannot_be_answered_ends_with_its_code_and_one_line(potstill, in_bytes, arguments, code):
-    words = [in_bytes if word == "INDEX" else word for word in arguments]
+    words = [word.replace("INDEX", in_bytes) for word in arguments]
     done = potstill("index", *words)
     assert done.code == code and "Traceback" not in done.err
+    assert done.err.count("\n") == 1 or done.err.startswith("Usage: ")
     failed = json.loads(potstill("index", *words, "--json").out)
     assert failed["error"]["exit_code"] == code
 

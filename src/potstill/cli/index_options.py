@@ -42,9 +42,12 @@ def opened(path: Path, *, degraded: bool = False) -> Iterator["Index"]:
 
 
 def one_query(text: str, *, as_ids: bool) -> "Query":
-    """A text of the command line as bytes where it is no Unicode, or the ids that it names."""
-    if as_ids:
-        return _read_ids(text)
+    """A text of the command line, or the ids that it names."""
+    return _read_ids(text) if as_ids else text_query(text)
+
+
+def text_query(text: str) -> str | bytes:
+    """A text of the command line, as bytes where it is no Unicode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -75,19 +78,35 @@ def _read_ids(text: str) -> list[int]:
     from potstill.errors import UsageError
 
     try:
-        return [int(word) for word in text.replace(",", " ").split()]
+        # A sign passes, so that the range of the ids can be told.
+        return [_checked_id(word) for word in text.replace(",", " ").split()]
     except ValueError:
         raise UsageError(f"{text!r} is no list of token ids, such as `17 42`.") from None
 
 
-def _lines(file: str) -> list[bytes]:
-    from potstill.errors import MissingError
+def _checked_id(word: str) -> int:
+    if not word.removeprefix("-").isdecimal():
+        raise ValueError(word)
+    return int(word)
+
+
+def read_input(file: str) -> bytes:
+    """What is in `file`, or what comes from standard input: `-`."""
+    from potstill.errors import MissingError, UsageError
 
     if file == "-":
-        content = sys.stdin.buffer.read()
-    else:
-        try:
-            content = Path(file).read_bytes()
-        except (FileNotFoundError, IsADirectoryError):
-            raise MissingError(f"There is no file {file}.") from None
+        # Closed, as a service without a terminal has it.
+        if sys.stdin is None:
+            raise UsageError("Standard input is closed, so there is nothing to read at `-`. Name a file.")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except IsADirectoryError:
+        raise MissingError(f"{file} is a folder. Name a file.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no file {file}.") from None
+
+
+def _lines(file: str) -> list[bytes]:
+    content = read_input(file)
     return content.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n") if content else []

@@ -134,8 +134,10 @@ def _place(passage: "Passage") -> str:
     source = passage.source
     record = f" record {source.record}" if source.kind != "text" else ""
     exact = "" if source.exact else " (about)"
+    # A file's name may hold a line break, and what stands behind it would pass for a line of ours.
+    path = str(source.path).replace("\n", "\\n")
     return (
-        f"{source.path}{record}, bytes {source.byte_start:,}-{source.byte_stop:,}{exact}: "
+        f"{path}{record}, bytes {source.byte_start:,}-{source.byte_stop:,}{exact}: "
         f"document {passage.document}, token {passage.token_offset:,}"
     )
 

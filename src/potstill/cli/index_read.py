@@ -27,6 +27,9 @@ Budget = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Look at so many places at most; the answer may be approximate."),
 ]
+InfgramLimit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=0, help="Show at most so many; left out: 10.")
+]
 Window = Annotated[
     int, typer.Option(metavar="TOKENS", min=0, max=2**40, help="How far apart what AND joins may start.")
 ]
@@ -110,11 +113,18 @@ def prob(
 ) -> None:
     """Tell how likely CONTINUATION is right after CONTEXT."""
     from potstill.cli.index_options import one_query, opened
-    from potstill.cli.index_output import format_probability, index_table, say_tokens, tokens_table
+    from potstill.cli.index_output import (
+        format_probability,
+        hint_spaced,
+        index_table,
+        say_tokens,
+        tokens_table,
+    )
     from potstill.cli.output import print_json
 
+    before, after = one_query(context, as_ids=ids), one_query(continuation, as_ids=ids)
     with opened(index, degraded=degraded) as found:
-        answer = found.prob(one_query(context, as_ids=ids), one_query(continuation, as_ids=ids))
+        answer = found.prob(before, after)
         if json_:
             told = {
                 "context": tokens_table(found.vocabulary, answer.context),
@@ -128,6 +138,8 @@ def prob(
         if tokens:
             say_tokens(found.vocabulary, answer.context + answer.query)
         print(f"{format_probability(answer.value)}  ({answer.count:,} of {answer.context_count:,})")
+        if not answer.context_count:
+            hint_spaced(found, before)
 
 
 def next_(
@@ -172,7 +184,7 @@ def infgram(
     context: Context,
     token: Token = None,
     every_token: EveryToken = False,
-    limit: Limit = 10,
+    limit: InfgramLimit = None,
     budget: Budget = None,
     ids: Ids = False,
     tokens: Tokens = False,
@@ -187,10 +199,12 @@ def infgram(
     from potstill.cli.index_options import one_query, opened
     from potstill.errors import UsageError
 
-    if every_token and (token is not None or budget is not None):
-        raise UsageError("--every-token takes neither a TOKEN nor --budget.")
-    if token is not None and budget is not None:
-        raise UsageError("A TOKEN's probability is exact; --budget has no effect on it. Leave it out.")
+    if every_token and (token is not None or budget is not None or limit is not None):
+        raise UsageError("--every-token takes no TOKEN, no --budget and no --limit.")
+    if token is not None and (budget is not None or limit is not None):
+        raise UsageError(
+            "A TOKEN's probability is one exact number; leave out --budget and --limit, or the TOKEN."
+        )
     query = one_query(context, as_ids=ids)
     with opened(index, degraded=degraded) as found:
         if every_token:
@@ -201,7 +215,12 @@ def infgram(
             )
         else:
             index_infgram.show_next(
-                found, query, limit=limit, budget=budget or 0, with_tokens=tokens, as_json=json_
+                found,
+                query,
+                limit=10 if limit is None else limit,
+                budget=budget or 0,
+                with_tokens=tokens,
+                as_json=json_,
             )
 
 
@@ -220,13 +239,15 @@ def search(
 
     Counted are occurrences of the rarest text that AND joins, where the others start within the window.
     """
-    from potstill.cli.index_options import opened
+    from potstill.cli.index_options import opened, text_query
     from potstill.cli.index_search import search_table, show_search
     from potstill.cli.output import print_json
+    from potstill.index.cnf_text import parse_cnf
 
+    clauses = [[text_query(ngram) for ngram in clause] for clause in parse_cnf(expression)]
     with opened(index, degraded=degraded) as found:
-        answer = found.search(expression, window_tokens=window, limit=limit, budget=budget)
+        answer = found.search(clauses, window_tokens=window, limit=limit, budget=budget)
         if json_:
             print_json("potstill.index-search/1", search_table(found, answer, context))
         else:
-            show_search(found, answer, context, with_tokens=tokens)
+            show_search(found, clauses, answer, context, with_tokens=tokens)

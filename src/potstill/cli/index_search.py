@@ -1,6 +1,6 @@
 """What `potstill index find` and `potstill index search` show: counts, and passages around the places."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from potstill.cli.index_output import (
@@ -43,7 +43,14 @@ def find_table(index: "Index", places: "Occurrences", context_tokens: int) -> di
     }
 
 
-def show_search(index: "Index", answer: "SearchCount", context_tokens: int, *, with_tokens: bool) -> None:
+def show_search(
+    index: "Index",
+    clauses: "Sequence[Sequence[Query]]",
+    answer: "SearchCount",
+    context_tokens: int,
+    *,
+    with_tokens: bool,
+) -> None:
     if with_tokens:
         for number, clause in enumerate(answer.clauses):
             sign = "counted" if number == answer.anchor else "near it"
@@ -55,6 +62,10 @@ def show_search(index: "Index", answer: "SearchCount", context_tokens: int, *, w
         print(f"{places}{shown}")
     else:
         print(f"at least {places}{shown}; approximate: at most {counted(answer.most, 'occurrence')}")
+    if not answer.most:
+        for query in (query for clause in clauses for query in clause):
+            if not index.count(query):
+                hint_spaced(index, query)
     show_passages(_passages(index, answer, context_tokens))
 
 

@@ -1,7 +1,5 @@
 """`potstill index trace`: which spans of a text stand in the corpus, and in which documents."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +9,7 @@ from potstill.cli.options import Json
 
 Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="The text to trace.")]
 TextFile = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Trace the text of FILE, or standard input: -.")
+    str | None, typer.Option("--file", metavar="FILE", help="Trace the text of FILE, or standard input: -.")
 ]
 MinTokens = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Shortest span; left out: 4 tokens, or 16 bytes.")
@@ -61,20 +59,10 @@ def trace(
         show_trace(traced)
 
 
-def _content(text: str | None, file: Path | None) -> str | bytes:
-    from potstill.cli.index_options import one_query
-    from potstill.errors import MissingError, UsageError
+def _content(text: str | None, file: str | None) -> str | bytes:
+    from potstill.cli.index_options import read_input, text_query
+    from potstill.errors import UsageError
 
     if (text is None) == (file is None):
         raise UsageError("Name one text to trace: TEXT, or --file FILE.")
-    if text is not None:
-        content = one_query(text, as_ids=False)
-        assert isinstance(content, str | bytes)
-        return content
-    assert file is not None
-    if str(file) == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return file.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingError(f"There is no file {file}.") from None
+    return read_input(file) if file is not None else text_query(text or "")

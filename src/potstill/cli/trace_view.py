@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from potstill.cli.index_output import passage_table, show_passages
+from potstill.cli.index_output import counted, passage_table, show_passages
 from potstill.cli.output import print_table, printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def show_trace(trace: "Trace") -> None:
     print()
     kept, found = len(trace.spans), trace.num_found
     share = trace.num_covered_bytes / max(len(trace.content), 1)
-    print(f"{kept:,} of {found:,} spans, {share:.0%} of the text, {len(trace.documents):,} documents")
+    print(
+        f"{kept:,} of {found:,} spans, {share:.0%} of the text, {counted(len(trace.documents), 'document')}"
+    )
     if trace.spans:
         _print_spans(trace)
     for document in trace.documents:
