@@ -2,7 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from potstill.errors import DamagedError, MissingError
+from potstill.corpus.vocabulary import ByteVocabulary
+from potstill.errors import DamagedError, MissingError, UsageError
+from potstill.executors.local import InProcess
+from potstill.index.build import BuildSettings
 from potstill.index.manifest import (
     Manifest,
     VocabularyFacts,
@@ -10,6 +13,7 @@ from potstill.index.manifest import (
     set_interpolation,
     write_manifest,
 )
+from potstill.index.shard_build import build_shards
 from potstill.lm.interpolation import Interpolation
 from potstill.lm.tuned_interpolation import (
     TunedInterpolation,
@@ -51,6 +55,15 @@ def test_weights_that_cannot_be_are_told_with_their_file(index, weights):
     set_interpolation(index, {"weights": weights, **table})
     with pytest.raises(DamagedError, match=r"manifest\.json: the λ"):
         kept_interpolation(index)
+
+
+def test_an_index_in_shards_keeps_no_weights(tmp_path):
+    (tmp_path / "a.txt").write_text("ab")
+    settings = BuildSettings(memory_bytes=1 << 26)
+    build_shards([tmp_path], tmp_path / "index", ByteVocabulary(), settings, InProcess(), num_shards=1)
+    assert kept_interpolation(tmp_path / "index") is None
+    with pytest.raises(UsageError, match="in shards"):
+        keep_interpolation(tmp_path / "index", TUNED)
 
 
 def test_no_index_no_weights(tmp_path):

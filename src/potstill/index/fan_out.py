@@ -6,7 +6,7 @@ A machine that sees all shards asks them quicker by `Index.open`, which maps the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from potstill.corpus.store import Provenance
 from potstill.corpus.vocabulary import load_vocabulary
@@ -14,16 +14,13 @@ from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.executors.executor import Executor, open_executor
 from potstill.index.commit import vocabulary_name
 from potstill.index.far_reader import FarReader
-from potstill.index.far_shards import FarShards
-from potstill.index.manifest import VOCABULARIES, Manifest, SegmentEntry
+from potstill.index.far_shards import FarShards, ShardPlace
+from potstill.index.manifest import VOCABULARIES, SegmentEntry
 from potstill.index.open import OpenIndex, OpenSegment
 from potstill.index.query import Query
 from potstill.index.reader import Index
 from potstill.index.results import InfgramContinuations, Probability, SearchCount
-from potstill.index.shard_reader import ShardPlace
-from potstill.index.shards import ShardEntry, is_sharded, read_shards, shard_folder
-
-_Answer = TypeVar("_Answer")
+from potstill.index.shards import as_manifest, is_sharded, read_shards
 
 
 class ShardedIndex(Index):
@@ -65,10 +62,10 @@ class ShardedIndex(Index):
         return self._shards.left_out
 
     def prob(self, context: Query, continuation: Query | int) -> Probability:
-        return self._of_the_same_shards(lambda: super(ShardedIndex, self).prob(context, continuation))
+        return self._shards.of_the_same(lambda: super(ShardedIndex, self).prob(context, continuation))
 
     def infgram_next(self, context: Query, *, budget: int = 0) -> InfgramContinuations:
-        return self._of_the_same_shards(
+        return self._shards.of_the_same(
             lambda: super(ShardedIndex, self).infgram_next(context, budget=budget)
         )
 
@@ -80,7 +77,7 @@ class ShardedIndex(Index):
         limit: int | None = 10,
         budget: int | None = None,
     ) -> SearchCount:
-        return self._of_the_same_shards(
+        return self._shards.of_the_same(
             lambda: super(ShardedIndex, self).search(
                 clauses, window_tokens=window_tokens, limit=limit, budget=budget
             )
@@ -90,14 +87,6 @@ class ShardedIndex(Index):
         super().close()
         self._shards.close()
         self._close()
-
-    def _of_the_same_shards(self, question: Callable[[], _Answer]) -> _Answer:
-        """These take several rounds: asked again where a shard was left out on the way."""
-        while True:
-            left_out = self.left_out
-            answer = question()
-            if self.left_out == left_out:
-                return answer
 
 
 @dataclass(frozen=True)
@@ -136,16 +125,15 @@ def _open_on(executor: Executor, index: Path, *, degraded: bool) -> tuple[OpenIn
             break
         # A builder removed the shards of the generation that this began with.
         far.close()
-    segments = tuple(_far_segment(index, far, *each) for each in enumerate(shards.shards))
-    entries = tuple(segment.entry for segment in segments)
-    manifest = Manifest(shards.generation, entries, shards.vocabulary, shards.made_by)
+    manifest = as_manifest(shards)
+    segments = tuple(_far_segment(far, *each) for each in enumerate(manifest.segments))
     return OpenIndex(index, manifest, vocabulary, segments), far
 
 
-def _far_segment(index: Path, far: FarShards, number: int, entry: ShardEntry) -> OpenSegment:
-    name = f"{number + 1:06d}-{entry.sha256[:8]}"
-    stands_for = SegmentEntry(name, 1, entry.sha256, entry.num_documents, entry.num_tokens)
+def _far_segment(far: FarShards, number: int, stands_for: SegmentEntry) -> OpenSegment:
+    # Of a segment that lies elsewhere, `Index` asks these three alone.
+    folder: Any = None
     header: Any = _NothingDeleted()
     store: Any = FarStore(far, number)
     native: Any = None
-    return OpenSegment(stands_for, shard_folder(index, entry), header, store, native)
+    return OpenSegment(stands_for, folder, header, store, native)

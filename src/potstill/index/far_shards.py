@@ -1,13 +1,51 @@
 """The shards of an index where an executor keeps them, asked together; one that cannot answer is told."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
+from potstill import _native
 from potstill.errors import DamagedError, MissingError
 from potstill.executors.executor import Executor
 from potstill.executors.outcome import Outcome
-from potstill.index.shard_reader import ShardPlace, ShardReader
-from potstill.index.shards import FOLDER
+from potstill.index.native_errors import damage_told, query_told
+from potstill.index.shards import FOLDER, ShardEntry, Shards, open_shard
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class ShardPlace:
+    """Which shard of which index is to be opened."""
+
+    index: Path
+    shards: Shards
+    entry: ShardEntry
+
+
+class ShardReader:
+    """One shard where it lives, in this process or on a Ray actor: it answers by name, with plain values.
+
+    The native reader of the shard, which has one segment, and its store.
+    """
+
+    def __init__(self, place: ShardPlace) -> None:
+        (segment,) = open_shard(place.index, place.shards, place.entry).segments
+        self._reader: _native.Reader | None = _native.Reader([segment.native], [1])
+        self._store = segment.store
+
+    def answer(self, question: str, arguments: tuple[Any, ...]) -> Any:
+        """What the native reader's `question` gives. UsageError and DamagedError in a user's words."""
+        with query_told:
+            return getattr(self._reader, question)(*arguments)
+
+    def locate(self, *arguments: int) -> Any:
+        with damage_told():
+            return self._store.locate(*arguments)
+
+    def close(self) -> None:
+        self._reader = None
 
 
 class FarShards:
@@ -47,6 +85,14 @@ class FarShards:
             raise next(iter(problems.values()))
         self.live = tuple(number for number in self.live if number not in problems)
         return answers
+
+    def of_the_same(self, question: Callable[[], _Answer]) -> _Answer:
+        """The answer to a question of several rounds; asked again where a shard was left out on the way."""
+        while True:
+            live = self.live
+            answer = question()
+            if self.live == live:
+                return answer
 
     def ask_one(self, number: int, question: str, *arguments: Any) -> Any:
         return self._one(number, "answer", question, arguments)

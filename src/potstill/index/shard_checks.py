@@ -7,11 +7,12 @@ from pathlib import Path
 from potstill.corpus.vocabulary import load_vocabulary
 from potstill.errors import PotstillError
 from potstill.index.commit import vocabulary_name
-from potstill.index.manifest import NAME, SHARDS_NAME, VOCABULARIES, Manifest, SegmentEntry
+from potstill.index.manifest import NAME, SHARDS_NAME, VOCABULARIES
 from potstill.index.shards import (
     FOLDER,
     ShardEntry,
     Shards,
+    as_manifest,
     check_shard,
     is_sharded,
     read_shards,
@@ -27,14 +28,7 @@ def stats_of_any(index: Path) -> IndexStats:
     if not is_sharded(index):
         return index_stats(index)
     shards = read_shards(index)
-    segments = tuple(_shard_segments(index, shards))
-    entries = tuple(
-        SegmentEntry(
-            f"{number:06d}-{entry.sha256[:8]}", 1, entry.sha256, entry.num_documents, entry.num_tokens
-        )
-        for number, entry in enumerate(shards.shards, 1)
-    )
-    return IndexStats(Manifest(shards.generation, entries, shards.vocabulary, shards.made_by), segments)
+    return IndexStats(as_manifest(shards), tuple(_shard_segments(index, shards)))
 
 
 def verify_any(index: Path, progress: Progress | None = None) -> list[Finding]:

@@ -12,7 +12,7 @@ from potstill.corpus.sealed import read_sealed, write_sealed
 from potstill.corpus.vocabulary import VocabularyFacts
 from potstill.errors import ConfigError, DamagedError, MissingError
 from potstill.files import sha256_of
-from potstill.index.manifest import NAME, SHARDS_NAME, Manifest, read_content
+from potstill.index.manifest import NAME, SHARDS_NAME, Manifest, SegmentEntry, read_content
 from potstill.index.open import OpenIndex, OpenSegment, open_generation
 from potstill.settings import to_table
 
@@ -89,6 +89,15 @@ def shard_folder(index: Path, entry: ShardEntry) -> Path:
     return index / FOLDER / entry.name
 
 
+def as_manifest(shards: Shards) -> Manifest:
+    """That of an index whose segments are the shards."""
+    entries = tuple(
+        SegmentEntry(_segment_name(number, each.sha256), 1, each.sha256, each.num_documents, each.num_tokens)
+        for number, each in enumerate(shards.shards, 1)
+    )
+    return Manifest(shards.generation, entries, shards.vocabulary, shards.made_by)
+
+
 def open_any(index: Path, *, degraded: bool = False) -> OpenIndex:
     """Map an index, whole or in shards, in this process.
 
@@ -157,5 +166,8 @@ def _joined(index: Path, shards: Shards, opened: list[OpenIndex], left_out: tupl
 
 
 def _numbered(segment: OpenSegment, number: int) -> OpenSegment:
-    name = f"{number:06d}-{segment.entry.sha256[:8]}"
-    return replace(segment, entry=replace(segment.entry, name=name))
+    return replace(segment, entry=replace(segment.entry, name=_segment_name(number, segment.entry.sha256)))
+
+
+def _segment_name(number: int, sha256: str) -> str:
+    return f"{number:06d}-{sha256[:8]}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from potstill.errors import ConfigError, DamagedError
 from potstill.index.manifest import NAME, read_manifest, set_interpolation
+from potstill.index.shards import is_sharded
 from potstill.lm.interpolation import Interpolation
 from potstill.settings import from_table, to_table
 
@@ -40,7 +41,9 @@ def keep_interpolation(index: Path, tuned: TunedInterpolation | None) -> None:
 
 
 def kept_interpolation(index: Path) -> TunedInterpolation | None:
-    """The λ kept beside the index at `index`, None where none were tuned."""
+    """The λ kept beside the index at `index`; None where none were tuned, and for shards, which keep none."""
+    if is_sharded(index):
+        return None
     table = read_manifest(index).interpolation
     if table is None:
         return None
