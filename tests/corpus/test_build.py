@@ -322,6 +322,11 @@ def _children(number):
     return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
 
 
+def _blocked_signals(number):
+    status = Path(f"/proc/{number}/status").read_text()
+    return int(status.split("SigBlk:")[1].split()[0], 16)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
 def test_workers_end_with_the_build_that_started_them(tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
@@ -337,8 +342,10 @@ def test_workers_end_with_the_build_that_started_them(tmp_path):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"writing\n"
         workers = _children(process.pid)
+        masks = [_blocked_signals(worker) for worker in workers]
         process.kill()
     assert workers
+    assert all(mask >> signal.SIGINT - 1 & 1 for mask in masks), "Ctrl-C ends a worker with a traceback"
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers):
         assert time.monotonic() < deadline, "workers outlived the build"

@@ -1,5 +1,6 @@
 """Native calls in a thread of their own."""
 
+import _thread
 import threading
 import time
 from collections.abc import Iterator
@@ -80,4 +81,39 @@ def test_an_interrupt_cancels_the_call_and_waits_until_it_has_ended(fake_work: N
 
     with pytest.raises(KeyboardInterrupt):
         run_native(call, Interrupting(), "sort", 10)
+    assert ended.is_set()
+
+
+def test_an_interrupt_while_the_thread_starts_waits_for_its_end_too(
+    fake_work: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, ended = threading.Thread.start, threading.Event()
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    def call(work: FakeWork) -> None:
+        assert work.is_cancelled.wait(30)
+        time.sleep(0.05)
+        ended.set()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_native(call, Silent(), "sort", 10)
+    assert ended.is_set()
+
+
+def test_a_second_interrupt_does_not_leave_the_native_core_at_work(fake_work: None) -> None:
+    ended = threading.Event()
+
+    def call(work: FakeWork) -> None:
+        _thread.interrupt_main()
+        assert work.is_cancelled.wait(30)
+        _thread.interrupt_main()
+        time.sleep(0.2)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_native(call, Silent(), "sort", 10)
     assert ended.is_set()

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -51,7 +52,9 @@ def _by_processes(batches: Batches[_Label], folder: str, workers: int) -> Encode
     under_way: deque[tuple[_Label, Future[EncodedBatch]]] = deque()
     try:
         for label, pieces in batches:
-            under_way.append((label, pool.submit(_encode, pieces)))
+            with _without_interrupts():
+                future = pool.submit(_encode, pieces)
+            under_way.append((label, future))
             if len(under_way) >= _AHEAD * workers:
                 label, future = under_way.popleft()
                 yield label, future.result()
@@ -66,6 +69,16 @@ def _by_processes(batches: Batches[_Label], folder: str, workers: int) -> Encode
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Workers start inside the block: Ctrl-C, which reaches them too, must find none half imported."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _encoder: Encoder | None = None

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from potstill import _native
@@ -29,21 +30,27 @@ def run_native(
     work = _native.Work()
     results: list[_Result] = []
     errors: list[BaseException] = []
+    is_wanted, is_over = True, threading.Event()
 
     def run() -> None:
         try:
-            results.append(call(work))
+            if is_wanted:
+                results.append(call(work))
         except BaseException as error:  # handed to the thread that waits
             errors.append(error)
+        finally:
+            is_over.set()
 
     thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
     try:
+        thread.start()
         with progress.task(name, total, unit) as task:
-            _follow(thread, lambda: min(work.done // units, total), task)
+            _follow(is_over, lambda: min(work.done // units, total), task)
     except BaseException:
+        is_wanted = False
         work.cancel()
-        thread.join()
+        if thread.ident is not None:
+            _wait_in_any_case(is_over)
         raise
     with damage_told():
         if errors:
@@ -51,11 +58,17 @@ def run_native(
     return results[0]
 
 
-def _follow(thread: threading.Thread, done: Callable[[], int], task: Task) -> None:
-    told, is_over = 0, False
-    while not is_over:
-        thread.join(_POLL_S)
-        is_over = not thread.is_alive()
+def _wait_in_any_case(is_over: threading.Event) -> None:
+    """A process that ends inside the native core is aborted, so a second Ctrl-C does not end the wait."""
+    while not is_over.is_set():
+        with suppress(BaseException):
+            is_over.wait(_POLL_S)
+
+
+def _follow(is_over: threading.Event, done: Callable[[], int], task: Task) -> None:
+    told, is_last = 0, False
+    while not is_last:
+        is_last = is_over.wait(_POLL_S)
         reached = done()
         if reached > told:
             task.advance(reached - told)
