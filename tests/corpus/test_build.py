@@ -319,7 +319,9 @@ if __name__ == '__main__':
 
 
 def _children(number):
-    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+    """The worker processes that it started."""
+    children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    return [int(each) for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
 def _blocked_signals(number):
