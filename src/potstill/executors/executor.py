@@ -60,7 +60,7 @@ class Executor(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Call off what `map` is doing, from any thread; its workers end and nothing more is started."""
+        """Call off what `map` is doing, from any thread; its workers end and no more is done, ever."""
         ...
 
     def close(self) -> None:
