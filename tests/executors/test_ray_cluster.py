@@ -147,6 +147,14 @@ def test_without_ray_the_command_that_installs_it_is_told(monkeypatch):
         ray_cluster.open_ray()
 
 
+def test_a_ray_that_cannot_be_imported_is_told_with_the_reason(monkeypatch, tmp_path):
+    (tmp_path / "ray.py").write_text("raise ImportError('libgone.so: cannot open shared object file')")
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ExtraMissing, match=r"pip install 'potstill\[ray\]'.*libgone\.so"):
+        ray_cluster.open_ray()
+
+
 @pytest.mark.parametrize(
     ("value", "address"),
     [(None, None), ("", None), ("local", None), ("localhost:6379", "localhost:6379"), ("auto", "auto")],

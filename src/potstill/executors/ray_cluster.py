@@ -204,15 +204,16 @@ def _import_ray(environment: Mapping[str, str]) -> ModuleType:
     with _environ({**_QUIET, **environment}):
         try:
             import ray
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] != "ray":
-                raise
-            raise _extra_missing() from None
+        except ImportError as error:
+            raise _extra_missing(error) from None
     return ray
 
 
-def _extra_missing() -> ExtraMissing:
-    return ExtraMissing("The executor `ray` needs Ray with its client: pip install 'potstill[ray]'.")
+def _extra_missing(error: ImportError) -> ExtraMissing:
+    return ExtraMissing(
+        f"The executor `ray` needs Ray with its client: pip install 'potstill[ray]'. It cannot be imported "
+        f"({error})."
+    )
 
 
 def _start(ray: ModuleType, num_workers: int) -> Callable[[], None]:
@@ -287,8 +288,8 @@ def _init(ray: ModuleType, **settings: Any) -> None:
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(configure_logging=False, log_to_driver=False, **settings)
-    except ImportError:
-        raise _extra_missing() from None
+    except ImportError as error:
+        raise _extra_missing(error) from None
     except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise MissingError(
             f"Ray at {settings['address']} cannot be used ({type(error).__name__}: {_reason(error)}). "
