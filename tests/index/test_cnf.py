@@ -42,7 +42,8 @@ def search(
     negative = NaiveSegment([segments[place.segment][place.document] for place in gone], -1)
     reader = NaiveReader([*map(NaiveSegment, segments), negative])
     signs = [1] * len(segments) + [-1]
-    numbering = Numbering(signs, [len(segment.documents) for segment in reader.segments], gone)
+    runs = [(place.segment, place.document, place.document + 1) for place in gone]
+    numbering = Numbering(signs, [len(segment.documents) for segment in reader.segments], runs)
     ids = checked_clauses(clauses)
     return CnfSearch(reader, numbering, ids, window_tokens, budget).run(limit=None)  # type: ignore[arg-type]
 

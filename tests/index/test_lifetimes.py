@@ -14,6 +14,7 @@ from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.index.asynchronous import AsyncIndex
 from potstill.index.commit import vocabulary_name
+from potstill.index.numbering import DocumentPlace, Numbering
 from potstill.index.reader import Index
 from potstill.index.results import Occurrence
 
@@ -195,3 +196,10 @@ async def ask_all(index: Index) -> None:
 
 def test_an_index_can_be_awaited_by_many_at_once(index):
     asyncio.run(ask_all(index))
+
+
+def test_runs_of_deleted_documents_are_taken_as_runs():
+    """One by one, ten million of them would keep an index from opening for half a minute."""
+    numbering = Numbering([1, 1, -1], [10**7, 2, 10**7], [(0, 0, 10**7), (1, 1, 2)])
+    assert numbering.num_deleted == 10**7 + 1
+    assert numbering.is_deleted(DocumentPlace(0, 10**7 - 1)) and not numbering.is_deleted(DocumentPlace(1, 0))

@@ -132,3 +132,10 @@ def assert_transformers_agrees(tokenizer: Tokenizer, folder, texts: list[str]) -
     assert theirs(texts[0])["input_ids"] == start + tokenizer.encode(texts[0])
     assert theirs.bos_token_id == tokenizer.bos_id
     assert (theirs.eos_token_id,) == tokenizer.eos_ids
+
+
+def test_a_tokenizer_that_puts_no_space_is_told_without_its_vocabulary(write_vocabulary, monkeypatch):
+    """Of a quarter of a million tokens that would take most of a second of each question to an index."""
+    plain = load_tokenizer(write_vocabulary([("a", -1.0)]))
+    monkeypatch.setattr(Tokenizer, "definition", lambda _: pytest.fail("the whole definition was read"))
+    assert plain.without_prefix() is plain

@@ -26,11 +26,11 @@ class DocumentPlace:
 
 class Numbering:
     """signs, num_documents  of every segment, in the manifest's order; signs are +1 or -1
-    deleted                  the deleted documents of positive segments
+    deleted                  (segment, first, stop) of runs of deleted documents of positive segments
     """
 
     def __init__(
-        self, signs: Sequence[int], num_documents: Sequence[int], deleted: Iterable[DocumentPlace] = ()
+        self, signs: Sequence[int], num_documents: Sequence[int], deleted: Iterable[tuple[int, int, int]] = ()
     ) -> None:
         self._signs = list(signs)
         # The segments whose documents have numbers.
@@ -38,9 +38,10 @@ class Numbering:
         live = [count if sign > 0 else 0 for sign, count in zip(signs, num_documents, strict=True)]
         self._firsts = [0, *accumulate(live)]
         self._masks: dict[int, Bools] = {}
-        for place in deleted:
-            mask = self._masks.setdefault(place.segment, np.zeros(live[place.segment], bool))
-            mask[place.document] = True
+        for segment, first, stop in deleted:
+            if segment not in self._masks:
+                self._masks[segment] = np.zeros(live[segment], bool)
+            self._masks[segment][first:stop] = True
         self.num_deleted = int(sum(mask.sum() for mask in self._masks.values()))
 
     @property

@@ -51,14 +51,13 @@ class OpenIndex:
     def signs(self) -> list[int]:
         return [segment.entry.sign for segment in self.segments]
 
-    def deleted(self) -> Iterator[tuple[int, int]]:
-        """(place in `segments`, document) of each deleted document whose segment is open."""
+    def deleted(self) -> Iterator[tuple[int, int, int]]:
+        """(place in `segments`, first, stop) of each run of deleted documents whose segment is open."""
         place = {segment.entry.name: number for number, segment in enumerate(self.segments)}
         for segment in self.segments:
             for run in segment.header.deletes:
                 if run.segment in place:
-                    for document in range(run.first, run.first + run.count):
-                        yield place[run.segment], document
+                    yield place[run.segment], run.first, run.first + run.count
 
 
 def open_generation(index: Path, *, degraded: bool = False) -> OpenIndex:

@@ -18,7 +18,7 @@ from potstill.index.cnf import CnfSearch, checked_clauses
 from potstill.index.cnf_text import parse_cnf
 from potstill.index.documents import Documents
 from potstill.index.native_errors import query_told
-from potstill.index.numbering import DocumentPlace, Numbering
+from potstill.index.numbering import Numbering
 from potstill.index.occurrences import Occurrences
 from potstill.index.open import OpenIndex
 from potstill.index.query import Query, Ragged, at_least, ids_of, ragged, uint32_ids
@@ -63,8 +63,9 @@ class Index:
         entries = [segment.entry for segment in opened.segments]
         self.num_tokens = sum(entry.sign * entry.num_tokens for entry in entries)
         self.num_documents = sum(entry.sign * entry.num_documents for entry in entries)
-        deleted = (DocumentPlace(*place) for place in opened.deleted())
-        self._numbering = Numbering(opened.signs, [entry.num_documents for entry in entries], deleted)
+        self._numbering = Numbering(
+            opened.signs, [entry.num_documents for entry in entries], opened.deleted()
+        )
         natives = [segment.native for segment in opened.segments]
         self.reader = reader or _native.Reader(natives, opened.signs)
         self._documents = Documents(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from potstill.corpus.store import Store
 from potstill.errors import UsageError
-from potstill.index.numbering import DocumentPlace, Numbering
+from potstill.index.numbering import Numbering
 from potstill.index.open import OpenIndex
 
 Mask = NDArray[np.bool_]
@@ -18,7 +18,7 @@ _CHUNK_DOCUMENTS = 1 << 16
 
 def numbering_of(opened: OpenIndex) -> Numbering:
     counts = [segment.entry.num_documents for segment in opened.segments]
-    return Numbering(opened.signs, counts, (DocumentPlace(*place) for place in opened.deleted()))
+    return Numbering(opened.signs, counts, opened.deleted())
 
 
 def live_documents(opened: OpenIndex) -> dict[int, Mask]:
@@ -28,8 +28,8 @@ def live_documents(opened: OpenIndex) -> dict[int, Mask]:
         for number, segment in enumerate(opened.segments)
         if segment.entry.sign > 0
     }
-    for number, document in opened.deleted():
-        masks[number][document] = False
+    for number, first, stop in opened.deleted():
+        masks[number][first:stop] = False
     return masks
 
 

@@ -89,11 +89,13 @@ class Tokenizer:
 
     def without_prefix(self) -> "Tokenizer":
         """The tokenizer of text that goes on from other text: no space is put before it."""
-        state = self.definition()
-        plain = {**state, **{part: without_prefix(state[part]) for part in ("normalizer", "pre_tokenizer")}}
-        if plain == state:
+        steps = {"normalizer": self._backend.normalizer, "pre_tokenizer": self._backend.pre_tokenizer}
+        # Alone: the vocabulary, nearly all of the definition, takes most of a second to read.
+        stated = {name: step and json.loads(step.__getstate__()) for name, step in steps.items()}
+        plain = {name: without_prefix(state) for name, state in stated.items()}
+        if plain == stated:
             return self
-        backend = tokenizers.Tokenizer.from_str(json.dumps(plain))
+        backend = tokenizers.Tokenizer.from_str(json.dumps({**self.definition(), **plain}))
         return Tokenizer(backend, bos_id=self.bos_id, eos_ids=self.eos_ids, config=self._config)
 
     def decode(self, ids: Sequence[int]) -> str:
