@@ -43,6 +43,18 @@ def test_a_build_tells_what_is_in_the_index(potstill: Command, texts: Path, tmp_
     assert again.out == "index: 2 documents, 46 tokens, generation 1\n"
 
 
+def test_what_was_passed_over_is_named_with_its_reason(potstill: Command, texts: Path) -> None:
+    (texts / "line\nend.txt").symlink_to(texts / "nowhere")
+    build = ("index", "build", str(texts), "--out", "index", "--tokenizer", "bytes")
+    done = potstill(*build)
+    assert "2 files were passed over:\n" in done.err
+    assert f"  {texts}/c.bin (no text, by its name)\n" in done.err
+    assert f"  {texts}/line\\nend.txt (No such file or directory)\n" in done.err
+    assert json.loads(potstill(*build, "--json").out)["passed_over"] is None
+    added = json.loads(potstill("index", "add", "index", str(texts), "--json", "-q").out)
+    assert [Path(each["path"]).name for each in added["passed_over"]] == ["c.bin", "line\nend.txt"]
+
+
 def test_a_folder_needs_no_other_argument(potstill: Command, texts: Path) -> None:
     done = potstill("index", "build", str(texts), "-q")
     assert done.code == 0, done.err

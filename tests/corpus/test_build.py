@@ -18,6 +18,7 @@ from pyarrow import parquet
 from corpus.vocabularies import NAMES, TEXT, vocabulary
 from potstill.corpus import store_writer
 from potstill.corpus.build import build_corpus, build_store
+from potstill.corpus.source_files import find_source_files
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import (
@@ -150,6 +151,35 @@ def test_a_file_in_a_folder_that_is_not_packed_as_its_name_says_is_passed_over(t
     (tmp_path / "f" / "a.gz").write_bytes(gzip.compress(b"text" * 5000)[:-20])
     with pytest.raises(DamagedError, match=r"a\.gz"):
         build_corpus([tmp_path / "f"], tmp_path / "out2", ByteVocabulary())
+
+
+def test_files_that_go_or_become_pipes_after_they_were_found_are_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "f").mkdir()
+    for name in ("a.txt", "b.txt", "c.jsonl", "d.txt"):
+        (tmp_path / "f" / name).write_text("text")
+
+    def find(sources):
+        found = find_source_files(sources)
+        (tmp_path / "f" / "a.txt").unlink()
+        for name in ("b.txt", "c.jsonl"):
+            (tmp_path / "f" / name).unlink()
+            os.mkfifo(tmp_path / "f" / name)
+        return found
+
+    monkeypatch.setattr("potstill.corpus.build.find_source_files", find)
+    built = build_corpus([tmp_path / "f"], tmp_path / "out", ByteVocabulary())
+    assert documents_of(tmp_path / "out") == [b"text"]
+    assert [(each.path.name, each.reason) for each in built.passed_over] == [
+        ("a.txt", "No such file or directory"),
+        ("b.txt", "no ordinary file"),
+        ("c.jsonl", "no ordinary file"),
+    ]
+
+
+def test_a_misspelt_source_leaves_no_folder(tmp_path):
+    with pytest.raises(MissingError):
+        build_corpus([tmp_path / "nowhere"], tmp_path / "out", ByteVocabulary())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_field_can_be_named(tmp_path):

@@ -2,7 +2,12 @@ import os
 
 import pytest
 
-from potstill.corpus.source_files import find_source_files, looks_like_text, source_format
+from potstill.corpus.source_files import (
+    find_source_files,
+    looks_like_text,
+    opening_problem,
+    source_format,
+)
 from potstill.errors import MissingError
 
 
@@ -54,12 +59,37 @@ def test_pipes_and_broken_links_are_passed_over(folder):
     assert "broken.txt" in reasons
 
 
+def test_folders_that_may_not_be_read_and_links_to_folders_are_named(folder, monkeypatch):
+    (folder / "link").symlink_to(folder / "a")
+    (folder / "secret").mkdir()
+    real = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    reasons = {each.path.name: each.reason for each in find_source_files([folder]).passed_over}
+    assert (reasons["link"], reasons["secret"]) == ("a link to a folder", "Permission denied")
+
+
+def test_what_became_of_a_file_that_was_found_is_told_without_waiting(folder):
+    os.mkfifo(folder / "pipe")
+    assert opening_problem(folder / "b.py") is None
+    assert opening_problem(folder / "pipe") == opening_problem(folder / "a") == "no ordinary file"
+    assert opening_problem(folder / "gone") == "No such file or directory"
+
+
 def test_corpora_and_indexes_are_not_read_as_texts(folder):
     for name in (
         "corpus/corpus.json",
         "corpus/checksums.bin",
         "index/manifest.json",
         "index/segments/1/x.txt",
+        "index-to-be/.lock",
+        "index-to-be/.building/x",
+        "index-to-be/vocabulary/x/tokenizer.json",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("{}")

@@ -1,6 +1,8 @@
 """An index from texts: the bytes that the obvious sort gives, however it came about."""
 
+import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,12 @@ import pytest
 from index.naive_build import naive_files
 from index.small_texts import VOCABULARIES, contents, small_text, write_texts
 from potstill.corpus.build import build_corpus
+from potstill.corpus.source_files import FoundFiles, PassedOver, find_source_files
 from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.index import segment_build
 from potstill.index.build import BuildSettings, build_index
+from potstill.index.changes import add
 from potstill.index.manifest import Manifest, read_manifest
 from potstill.index.open import open_generation
 from potstill.index.parts import plan_parts
@@ -105,6 +109,42 @@ def test_the_same_sources_again_change_nothing_and_other_ones_replace(texts: Pat
     assert second.generation == 2 and len(list((index / "segments").iterdir())) == 1
     with Index.open(index) as opened:
         assert opened.count(b"more") == 1
+
+
+def test_a_file_with_other_content_of_the_same_size_and_date_is_read_again(
+    texts: Path, tmp_path: Path
+) -> None:
+    index, text = tmp_path / "index", texts / "text-000.txt"
+    text.write_text("before")
+    build_index([texts], index, BYTES, SETTINGS)
+    status = text.stat()
+    text.write_text("behind")
+    os.utime(text, ns=(status.st_atime_ns, status.st_mtime_ns))
+    build_index([texts], index, BYTES, SETTINGS)
+    with Index.open(index) as opened:
+        assert (opened.count(b"before"), opened.count(b"behind")) == (0, 1)
+
+
+def test_what_was_passed_over_is_told_once_and_files_that_go_meanwhile_are_among_it(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (texts / "picture.png").write_bytes(b"\0")
+    (texts / "gone.txt").write_text("gone")
+
+    def find(sources: Sequence[Path]) -> FoundFiles:
+        found = find_source_files(sources)
+        (texts / "gone.txt").unlink(missing_ok=True)
+        return found
+
+    for module in ("corpus.build", "index.build", "index.room"):
+        monkeypatch.setattr(f"potstill.{module}.find_source_files", find)
+    index, told = tmp_path / "index", list[Sequence[PassedOver]]()
+    for _ in range(2):
+        build_index([texts], index, BYTES, SETTINGS, tell=told.append)
+    assert [[each.path.name for each in files] for files in told] == [["picture.png"]] * 2
+    (texts / "gone.txt").write_text("gone")
+    add(index, [texts], SETTINGS, tell=told.append)
+    assert len(told) == 3
 
 
 def test_a_damaged_index_is_built_again(texts: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from potstill.cli.decontaminate import decontaminate
 from potstill.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
-    from potstill.corpus.build import Built
     from potstill.corpus.stats import CorpusStats
 
 app = typer.Typer(
@@ -36,7 +35,8 @@ Field = Annotated[
     typer.Option(metavar="NAME", help="Field of records; left out: text, input, content or document."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Processes that tokenize; left out: one a core.")
+    int | None,
+    typer.Option(metavar="N", min=1, max=256, help="Processes that tokenize; left out: one a core."),
 ]
 Similarity = Annotated[
     float | None,
@@ -65,14 +65,18 @@ def build(
 ) -> None:
     """Tokenize everything in SOURCE into a corpus."""
     from potstill.cli.index_vocabulary import choose_vocabulary
+    from potstill.cli.passed_over import PassedOverFiles
     from potstill.corpus.build import build_corpus
     from potstill.progress import progress_for
+    from potstill.runs.execute import sigterm_raises
 
     progress = progress_for(sys.stderr, quiet=quiet)
     vocabulary = choose_vocabulary(sources, tokenizer, progress)
-    built = build_corpus(sources, out, vocabulary, field=field, workers=workers, progress=progress)
-    _tell_passed_over(built, quiet or json_)
-    _show(out, json_, "potstill.corpus-build/1", {"passed_over": _passed_over(built)})
+    passed_over = PassedOverFiles(is_quiet=quiet or json_)
+    with sigterm_raises():
+        built = build_corpus(sources, out, vocabulary, field=field, workers=workers, progress=progress)
+    passed_over(built.passed_over)
+    _show(out, json_, "potstill.corpus-build/1", {"passed_over": passed_over.told})
 
 
 @app.command()
@@ -171,23 +175,6 @@ def _rows(found: "CorpusStats") -> list[tuple[str, str]]:
         ("sources", ", ".join(f"{count:,} {kind}" for kind, count in found.sources.items())),
         ("on disk", format_bytes(found.folder_bytes)),
     ]
-
-
-def _passed_over(built: "Built") -> list[dict[str, str]]:
-    return [{"path": str(each.path), "reason": each.reason} for each in built.passed_over]
-
-
-def _tell_passed_over(built: "Built", is_quiet: bool) -> None:
-    from potstill.cli.output import say
-
-    shown = 10
-    if is_quiet or not built.passed_over:
-        return
-    say(f"{len(built.passed_over):,} files are no text and were passed over:")
-    for each in built.passed_over[:shown]:
-        say(f"  {each.path} ({each.reason})")
-    if len(built.passed_over) > shown:
-        say(f"  and {len(built.passed_over) - shown:,} more; --json names them all")
 
 
 app.command()(decontaminate)

@@ -1,7 +1,7 @@
 """`potstill index build|add|delete|merge|verify|stats`: make an index, change it, look after it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,6 +91,7 @@ def build(
     """
     from potstill.cli.index_shards import ShardPlan, build_in_shards, show_shards
     from potstill.cli.index_vocabulary import choose_vocabulary
+    from potstill.cli.passed_over import PassedOverFiles
     from potstill.index.build import build_index, refuse_foreign
     from potstill.progress import progress_for
 
@@ -107,8 +108,9 @@ def build(
             return show_shards(out, built, as_json=json_)
         if not quiet:
             _say_expected(sources, vocabulary, settings)
-        manifest = build_index(sources, out, vocabulary, settings, progress)
-    _show_changed(out, manifest, as_json=json_)
+        passed_over = PassedOverFiles(is_quiet=quiet or json_)
+        manifest = build_index(sources, out, vocabulary, settings, progress, passed_over)
+    _show_changed(out, manifest, as_json=json_, more={"passed_over": passed_over.told})
 
 
 def _named_after(sources: list[Path]) -> Path:
@@ -131,6 +133,7 @@ def add(
     json_: Json = False,
 ) -> None:
     """Add documents to an index; they are cut into tokens as those it has."""
+    from potstill.cli.passed_over import PassedOverFiles
     from potstill.index.changes import add as add_documents
     from potstill.index.manifest import require_index
     from potstill.progress import progress_for
@@ -138,8 +141,10 @@ def add(
     require_index(index)
     with _changing(index):
         settings = _settings(memory, True, field, workers)
-        manifest = add_documents(index, sources, settings, progress_for(sys.stderr, quiet=quiet))
-    _show_changed(index, manifest, as_json=json_)
+        progress = progress_for(sys.stderr, quiet=quiet)
+        passed_over = PassedOverFiles(is_quiet=quiet or json_)
+        manifest = add_documents(index, sources, settings, progress, passed_over)
+    _show_changed(index, manifest, as_json=json_, more={"passed_over": passed_over.told})
 
 
 def delete(
@@ -287,7 +292,9 @@ def _settings(
     return BuildSettings(memory_budget(memory), with_tables, field, workers or num_threads())
 
 
-def _show_changed(index: Path, manifest: "Manifest", *, as_json: bool) -> None:
+def _show_changed(
+    index: Path, manifest: "Manifest", *, as_json: bool, more: Mapping[str, Any] | None = None
+) -> None:
     from potstill.cli.output import print_json, printable
 
     if as_json:
@@ -297,6 +304,7 @@ def _show_changed(index: Path, manifest: "Manifest", *, as_json: bool) -> None:
             "num_documents": manifest.num_documents,
             "num_tokens": manifest.num_tokens,
             "num_segments": len(manifest.segments),
+            **(more or {}),
         }
         print_json("potstill.index-change/1", told)
         return

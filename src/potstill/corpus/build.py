@@ -10,6 +10,7 @@ import numpy as np
 
 from potstill.corpus.cutting import cut_for
 from potstill.corpus.encoding import EncodedBatch, Piece
+from potstill.corpus.files import expand
 from potstill.corpus.folder import building_corpus
 from potstill.corpus.manifest import DOCUMENT_ROW, VOCABULARY_FOLDER, StoreFacts, write_corpus_facts
 from potstill.corpus.reading import PlacedPiece, SourceReader
@@ -31,7 +32,7 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Built:
-    """What became of the sources; `passed_over` are files in folders that are no text."""
+    """What became of the sources; `passed_over` are files in folders that are no text or cannot be read."""
 
     facts: StoreFacts
     num_sources: int
@@ -54,6 +55,9 @@ def build_corpus(
     command does it again. UsageError where `out` holds a corpus or anything else already, LockedError while
     another process builds there, DiskFull with the bytes that are missing.
     """
+    for source in sources:
+        # A misspelt name leaves no folder behind.
+        expand(source)
     with building_corpus(out) as folder:
         built = build_store(sources, folder, vocabulary, field=field, workers=workers, progress=progress)
         vocabulary.save(folder / VOCABULARY_FOLDER)

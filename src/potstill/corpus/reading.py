@@ -16,6 +16,7 @@ from potstill.corpus.source_files import (
     SourceFile,
     is_never_text,
     looks_like_text,
+    opening_problem,
     source_format,
 )
 from potstill.corpus.store import Source
@@ -48,7 +49,7 @@ class SourceReader:
     field          of records that holds the text; None takes the first of text, input, content, document
     cut            where long documents may be cut; None keeps them whole
     skips_mark     for a tokenizer: a byte order mark at a file's beginning is no part of its document
-    passed_over    files that turned out to be no text
+    passed_over    files that turned out to be no text, or that cannot be read any more
     done_bytes     of the files as they lie on the disk, about
     """
 
@@ -70,6 +71,9 @@ class SourceReader:
             self.done_bytes = before + file.size
 
     def _read(self, file: SourceFile) -> Iterator[PlacedPiece]:
+        if not file.is_named and (problem := opening_problem(file.path)):
+            self._pass_over(file, problem)
+            return
         found = source_format(file.path)
         kind = found.kind
         if kind != "text":
@@ -151,4 +155,4 @@ class SourceReader:
     def _pass_over(self, file: SourceFile, reason: str) -> None:
         if file.is_named:
             raise UsageError(f"{file.path} is not text ({reason}). Name text, or convert it to text first.")
-        self.passed_over.append(PassedOver(file.path, reason))
+        self.passed_over.append(PassedOver(file.path, reason.removeprefix(f"{file.path} ")))

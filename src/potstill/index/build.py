@@ -5,14 +5,14 @@ fingerprint of sources, vocabulary and settings, so the same command goes on aft
 bytes; what other commands left there is removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.corpus.build import build_store
 from potstill.corpus.checksums import CHECKSUMS_FILE, verify_file
 from potstill.corpus.manifest import CORPUS_FILE, VOCABULARY_FOLDER, read_corpus_facts, write_corpus_facts
-from potstill.corpus.source_files import find_source_files
+from potstill.corpus.source_files import PassedOver, find_source_files
 from potstill.corpus.store import Store
 from potstill.corpus.vocabulary import Vocabulary, load_vocabulary
 from potstill.errors import DamagedError, MissingError, UsageError
@@ -26,6 +26,13 @@ from potstill.index.segment_build import MakeStore, keep_segment, keep_store, li
 from potstill.index.segment_files import check_files
 from potstill.index.sorting import SortSettings
 from potstill.progress import Progress, Silent
+
+# Called with the files that were passed over.
+TellPassedOver = Callable[[Sequence[PassedOver]], None]
+
+
+def untold(passed_over: Sequence[PassedOver]) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,12 @@ def build_index(
     vocabulary: Vocabulary,
     settings: BuildSettings,
     progress: Progress | None = None,
+    tell: TellPassedOver = untold,
 ) -> Manifest:
     """Index `sources`, and replace what the index held before; returns the manifest.
+
+    `tell` is called once with the files in folders that were passed over, as soon as the sources are read;
+    not where that was done by an earlier process.
 
     A source is a file, a folder, a pattern, or one corpus folder by itself, whose vocabulary must be
     `vocabulary`. Does nothing where the index was built from just these. UsageError for a folder that holds
@@ -66,7 +77,7 @@ def build_index(
     fingerprint = read_fingerprint("build", sources, vocabulary, settings)
 
     def make_store(folder: Path) -> None:
-        read_store(sources, folder, vocabulary, settings, progress)
+        read_store(sources, folder, vocabulary, settings, progress, tell)
 
     return build_of_store(index, fingerprint, vocabulary, settings.sort, make_store, progress)
 
@@ -107,9 +118,10 @@ def keep_read_segment(
     vocabulary: Vocabulary,
     settings: BuildSettings,
     progress: Progress,
+    tell: TellPassedOver,
 ) -> Path:
     """The finished segment of `sources` in `work`."""
-    keep_store(work, lambda folder: read_store(sources, folder, vocabulary, settings, progress))
+    keep_store(work, lambda folder: read_store(sources, folder, vocabulary, settings, progress, tell))
     return keep_segment(work, settings.sort, progress)
 
 
@@ -119,6 +131,7 @@ def read_store(
     vocabulary: Vocabulary,
     settings: BuildSettings,
     progress: Progress,
+    tell: TellPassedOver,
 ) -> None:
     """Write the store of `sources` into the empty `folder`; DiskFull at once where it has no room."""
     expected = expect_build(sources, vocabulary, settings.num_workers)
@@ -127,7 +140,10 @@ def read_store(
         copy_corpus(corpus, folder, vocabulary)
     else:
         workers = settings.num_workers
-        build_store(sources, folder, vocabulary, field=settings.field, workers=workers, progress=progress)
+        built = build_store(
+            sources, folder, vocabulary, field=settings.field, workers=workers, progress=progress
+        )
+        tell(built.passed_over)
 
 
 def read_fingerprint(
@@ -139,9 +155,9 @@ def read_fingerprint(
 ) -> str:
     """Of all that a segment depends on, and of the segments before it; MissingError without sources."""
     corpus = corpus_among(sources)
-    files = [corpus / CORPUS_FILE] if corpus else [file.path for file in find_source_files(sources).files]
+    found = find_source_files([corpus / CORPUS_FILE] if corpus else sources)
     kept = (settings.with_tables, settings.field)
-    return fingerprint_of(kind, list(base), stamps(files), vocabulary.fingerprint, *kept)
+    return fingerprint_of(kind, list(base), stamps(found.files), vocabulary.fingerprint, *kept)
 
 
 def corpus_among(sources: Sequence[Path]) -> Path | None:

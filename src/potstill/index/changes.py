@@ -11,7 +11,13 @@ from pathlib import Path
 
 from potstill.corpus.copied_documents import Chosen, copy_documents, runs_of
 from potstill.errors import UsageError
-from potstill.index.build import BuildSettings, keep_read_segment, read_fingerprint
+from potstill.index.build import (
+    BuildSettings,
+    TellPassedOver,
+    keep_read_segment,
+    read_fingerprint,
+    untold,
+)
 from potstill.index.commit import changing, close_work, commit, open_work, was_committed
 from potstill.index.fingerprints import fingerprint_of
 from potstill.index.manifest import Manifest, SegmentEntry, require_index
@@ -24,11 +30,15 @@ from potstill.progress import Progress, Silent
 
 
 def add(
-    index: Path, sources: Sequence[Path], settings: BuildSettings, progress: Progress | None = None
+    index: Path,
+    sources: Sequence[Path],
+    settings: BuildSettings,
+    progress: Progress | None = None,
+    tell: TellPassedOver = untold,
 ) -> Manifest:
     """Append the documents of `sources`, cut with the index's own vocabulary; returns the new manifest.
 
-    A source is what `build_index` takes; UsageError for a corpus that has another vocabulary.
+    Sources and `tell` are as in `build_index`; UsageError for a corpus that has another vocabulary.
     """
     with changing(require_index(index)) as manifest:
         assert manifest is not None
@@ -42,7 +52,8 @@ def add(
             return manifest
         made_by = fingerprint(_names(manifest))
         work = open_work(index, made_by)
-        segment = keep_read_segment(work, sources, opened.vocabulary, settings, progress or Silent())
+        progress = progress or Silent()
+        segment = keep_read_segment(work, sources, opened.vocabulary, settings, progress, tell)
         return _append(index, manifest, segment, 1, made_by)
 
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from potstill.corpus.source_files import SourceFile
 from potstill.settings import to_table
 
 # Raised when the same sources and settings would give other files.
@@ -19,13 +19,9 @@ def fingerprint_of(kind: str, *parts: Any) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()[:24]
 
 
-def stamps(files: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Path, size and time of change of each file: a file that is written again gets another stamp."""
-    found = ((path, path.stat()) for path in files)
-    return [
-        (os.fsencode(os.path.abspath(path)).hex(), status.st_size, status.st_mtime_ns)
-        for path, status in found
-    ]
+def stamps(files: Sequence[SourceFile]) -> list[tuple[str, int, int, int]]:
+    """Path, size and times of each file: one that is written again gets another stamp, whatever its date."""
+    return [(os.fsencode(file.path).hex(), file.size, file.modified_ns, file.changed_ns) for file in files]
 
 
 def _plain(value: Any) -> Any:
