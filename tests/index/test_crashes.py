@@ -1,10 +1,11 @@
 """Kills at every point that touches the disk, and at random: the old index or the new one, counted right."""
 
+import errno
 import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from potstill.index.reader import Index
 CHANGES = ("build", "parts", "replace", "add", "delete", "merge")
 FRESH = ("build", "parts")
 NUM_QUERIES = 1000
+ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -185,20 +187,36 @@ def test_five_hundred_kills_at_random_times(world: World, tmp_path: Path) -> Non
     check_random_kills(world, 500, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_full_disk_at_any_point_ends_with_4_and_the_same_command_completes(
-    world: World, name: str, tmp_path: Path
-) -> None:
-    num_full = 0
-    for point in range(0, world.num_points[name], 7):
+def check_failures(world: World, name: str, points: Iterable[int], number: int, tmp_path: Path) -> int:
+    """How many of the points ended the change with 4; the others did not touch what it needs."""
+    num_told = 0
+    for point in points:
         index = world.start(name, tmp_path / "index")
-        code, _ = forked(partial(world.changes[name], index), Fault(full_at=point))
-        assert code in (0, 4), (name, point)
-        num_full += code == 4
+        code, _ = forked(partial(world.changes[name], index), Fault(fail_at=point, number=number))
+        assert code in (0, 4), (name, point, number)
+        num_told += code == 4
         if index.exists():
-            assert not list(index.rglob(".tmp-*")), (name, point)
+            assert not list(index.rglob(".tmp-*")), (name, point, number)
             check_reopened(world, name, index)
         check_finished(world, name, index)
         shutil.rmtree(index)
-    assert num_full > 3
+    return num_told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_disk_that_is_full_or_fails_ends_a_change_with_4_and_the_same_command_completes(
+    world: World, name: str, tmp_path: Path
+) -> None:
+    for first, number in enumerate(ERRORS):
+        points = range(9 * first, world.num_points[name], 9 * len(ERRORS))
+        assert check_failures(world, name, points, number, tmp_path) > 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", ERRORS)
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_disk_that_is_full_or_fails_at_every_point(
+    world: World, name: str, number: int, tmp_path: Path
+) -> None:
+    assert check_failures(world, name, range(world.num_points[name]), number, tmp_path) > 20

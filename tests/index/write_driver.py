@@ -30,19 +30,34 @@ Change = Callable[[Path], object]
 
 
 class Fault(NamedTuple):
-    """SIGKILL before the point with that number, or a disk that is full from there on."""
+    """SIGKILL before the point with that number, or the system's error with that `number` at it.
+
+    A disk or a quota that is full stays so; an error of the disk (EIO) comes once.
+    """
 
     kill_at: int | None = None
-    full_at: int | None = None
+    fail_at: int | None = None
+    number: int = errno.ENOSPC
 
 
 class DiskPoints(Points):
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.kill_at, fault.full_at)
-        self._removes_count = fault.full_at is None
+        super().__init__(fault.kill_at, fault.fail_at)
+        self._removes_count = fault.fail_at is None
+        self._number = fault.number
+
+    def reach(self) -> None:
+        try:
+            super().reach()
+        except OSError:
+            if self._number == errno.EIO:
+                self._full_at = None
+            raise OSError(self._number, os.strerror(self._number)) from None
 
     def install(self) -> None:
         super().install()
+        # What a killed process wrote is not lost, and syncing takes most of the time.
+        os.fsync = self.before(lambda descriptor: None)
         names = ["link", "rename", *(["rmdir"] if self._removes_count else [])]
         for name in names:
             setattr(os, name, self.before(getattr(os, name)))
@@ -98,9 +113,11 @@ def _run(change: Callable[[], object], fault: Fault | None, told: int) -> int:
         print(error, file=sys.stderr)
         code = error.exit_code
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        # As in cli/main.py.
+        is_told = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+        if not is_told:
             traceback.print_exc()
-        code = 4 if error.errno == errno.ENOSPC else 99
+        code = 4 if is_told else 99
     except BaseException:
         traceback.print_exc()
         code = 99

@@ -55,8 +55,8 @@ def commit(index: Path, segment: Path, sign: int, make: Callable[[SegmentEntry],
     home = index / SEGMENTS / entry.name
     home.parent.mkdir(exist_ok=True)
     os.replace(segment, home)
-    sync_folder(home.parent)
-    sync_folder(index)
+    for folder in (home.parent, index, index.parent):
+        sync_folder(folder)
     manifest = make(entry)
     write_manifest(index, manifest)
     remove_unnamed(index, manifest)
