@@ -7,8 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from index.small_texts import small_text, write_texts
@@ -155,25 +159,59 @@ def counts_in(text: bytes) -> tuple[int, ...]:
 
 
 class Asking(threading.Thread):
-    """Opens the index again and again; `answers` are the counts it found, `problem` is what went wrong."""
+    """Opens the index again and again.
+
+    answers  the counts it found
+    seconds  that each opening with its counts took
+    problem  what went wrong
+    """
 
     def __init__(self, index: Path, is_over: threading.Event) -> None:
         super().__init__()
         self.answers: set[tuple[int, ...]] = set()
+        self.seconds: list[float] = []
         self.problem: BaseException | None = None
         self._index, self._is_over = index, is_over
 
     def run(self) -> None:
         try:
             while not self._is_over.is_set():
+                started = time.perf_counter()
                 with Index.open(self._index) as opened:
                     for _ in range(3):
                         self.answers.add(tuple(map(opened.count, ASKED)))
+                self.seconds.append(time.perf_counter() - started)
         except BaseException as error:  # told by the test
             self.problem = error
 
 
-def check_readers(tmp_path: Path, num_readers: int, swaps: int) -> None:
+class Waits(NamedTuple):
+    """The 99th percentile of the seconds that readers take."""
+
+    idle: float
+    swapping: float
+
+
+def p99(readers: list[Asking]) -> float:
+    return float(np.quantile([each for reader in readers for each in reader.seconds], 0.99))
+
+
+@contextmanager
+def asking(index: Path, num_readers: int) -> Iterator[list[Asking]]:
+    """Readers that ask as long as the block runs."""
+    is_over = threading.Event()
+    readers = [Asking(index, is_over) for _ in range(num_readers)]
+    for reader in readers:
+        reader.start()
+    try:
+        yield readers
+    finally:
+        is_over.set()
+        for reader in readers:
+            reader.join()
+
+
+def check_readers(tmp_path: Path, num_readers: int, swaps: int) -> Waits:
     """Each answer must be that of exactly one generation, and no reader may fail."""
     chance = random.Random(4)
     contents = [small_text(chance) + b" %d" % number * (number + 1) for number in range(3)]
@@ -181,16 +219,12 @@ def check_readers(tmp_path: Path, num_readers: int, swaps: int) -> None:
     assert len(wanted) == len(contents)
     texts, index = write_texts(tmp_path / "texts", contents), tmp_path / "index"
     build_index(texts[:1], index, BYTES, SETTINGS)
-    is_over = threading.Event()
-    readers = [Asking(index, is_over) for _ in range(num_readers)]
-    for reader in readers:
-        reader.start()
-    writer = subprocess.run(
-        [sys.executable, "-c", SWAP, str(index), str(swaps), *map(str, texts)], timeout=500
-    )
-    is_over.set()
-    for reader in readers:
-        reader.join()
+    with asking(index, num_readers) as idle:
+        time.sleep(1)
+    with asking(index, num_readers) as readers:
+        writer = subprocess.run(
+            [sys.executable, "-c", SWAP, str(index), str(swaps), *map(str, texts)], timeout=500
+        )
     assert writer.returncode == 0 and not [reader.problem for reader in readers if reader.problem]
     assert all(reader.answers and reader.answers <= wanted for reader in readers)
     assert set.union(*(reader.answers for reader in readers)) == wanted
@@ -200,6 +234,7 @@ def check_readers(tmp_path: Path, num_readers: int, swaps: int) -> None:
     mapped = Path("/proc/self/maps")
     if mapped.exists():
         assert str(index) not in mapped.read_text(), "files of a generation that nobody reads are held"
+    return Waits(p99(idle), p99(readers))
 
 
 @pytest.mark.slow
@@ -209,4 +244,7 @@ def test_readers_through_swaps_see_one_generation_each_time(tmp_path: Path) -> N
 
 @pytest.mark.soak
 def test_sixteen_readers_through_fifty_swaps(tmp_path: Path) -> None:
-    check_readers(tmp_path, num_readers=16, swaps=50)
+    waits = check_readers(tmp_path, num_readers=16, swaps=50)
+    print(f"p99 of open, count, close: {waits.idle:.3f} s idle, {waits.swapping:.3f} s while swapped")
+    # The writer and the readers share the cores, so this is no measurement of a lock.
+    assert waits.swapping < 10 * waits.idle
