@@ -58,6 +58,7 @@ def test_a_build_that_cannot_fit_is_refused_before_anything_is_written(
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(1000, 990, 10))
     with pytest.raises(DiskFull, match=r"takes at least [\d,]+ bytes and 10 are free.*run the same command"):
         build_index([texts], index, BYTES, SETTINGS)
+    assert not (index / ".building").exists()
     assert contents(index) == before
     monkeypatch.undo()
     assert build_index([texts], index, BYTES, SETTINGS).generation == 2

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from potstill.errors import MissingError
@@ -33,7 +33,10 @@ def changing(index: Path) -> Iterator[Manifest | None]:
         except MissingError:
             manifest = None
         remove_unnamed(index, manifest)
-        yield manifest
+        try:
+            yield manifest
+        finally:
+            _remove_empty_work(index)
 
 
 def commit(index: Path, segment: Path, sign: int, make: Callable[[SegmentEntry], Manifest]) -> Manifest:
@@ -97,6 +100,14 @@ def was_committed(index: Path, manifest: Manifest, fingerprint: str) -> bool:
 
 def close_work(index: Path) -> None:
     shutil.rmtree(index / BUILDING, ignore_errors=True)
+
+
+def _remove_empty_work(index: Path) -> None:
+    """A change that was refused before it finished anything leaves nothing to go on with."""
+    building = index / BUILDING
+    for folder in (*_children(building), building):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def vocabulary_name(fingerprint: str) -> str:
