@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from potstill.cli.output import format_bytes, print_json, print_table, printable
+from potstill.cli.output import format_bytes, print_json, print_table, printable, show_error
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,8 @@ def test_json_is_one_object_with_its_schema_first(capsys: pytest.CaptureFixture[
 )
 def test_sizes_are_short(size: int | None, text: str) -> None:
     assert format_bytes(size) == text
+
+
+def test_an_error_is_one_line_whatever_a_path_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error("a\nb.txt is gone.", "MissingError", 4, as_json=False)
+    assert capsys.readouterr().err == "potstill: a\\nb.txt is gone.\n"

@@ -51,7 +51,8 @@ def show_error(message: str, kind: str, exit_code: int, *, as_json: bool) -> Non
     if as_json:
         print_json("potstill.error/1", {"error": {"type": kind, "message": message, "exit_code": exit_code}})
     else:
-        say(f"potstill: {message}")
+        # One line, also of a path that holds the end of one.
+        say(f"potstill: {message}".replace("\n", "\\n"))
 
 
 def format_bytes(num_bytes: float | None) -> str:
