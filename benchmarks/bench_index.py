@@ -168,10 +168,10 @@ def memory_latency() -> dict[str, float]:
     return {"independent_read_ns": independent}
 
 
-def measure(work: Path, name: str, rounds: int) -> dict[str, Any]:
+def measure(work: Path, name: str, rounds: int, build_rounds: int) -> dict[str, Any]:
     corpus = make_corpus(name, work, progress=Lines(sys.stderr))
     store = Store(corpus.folder)
-    builds = measure_builds(store, work / name, rounds=3)
+    builds = measure_builds(store, work / name, build_rounds)
     queries = Queries(store.symbols(0, store.num_symbols), corpus.heldout)
     engine = open_engine(work / name / "rival", store.facts.vocabulary.vocab_size)
     with Index.open(work / name / "index") as index:
@@ -217,9 +217,10 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--corpus", default="python")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--build-rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    found = measure(asked.work, asked.corpus, asked.rounds)
+    found = measure(asked.work, asked.corpus, asked.rounds, asked.build_rounds)
     show(found)
     if asked.out:
         asked.out.write_text(json.dumps(found, indent=1) + "\n")
