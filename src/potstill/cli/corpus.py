@@ -8,6 +8,7 @@ import typer
 
 from potstill.cli.decontaminate import decontaminate
 from potstill.cli.options import Json, Quiet
+from potstill.cli.passed_over import PassedOverFiles
 
 if TYPE_CHECKING:
     from potstill.corpus.stats import CorpusStats
@@ -65,7 +66,6 @@ def build(
 ) -> None:
     """Tokenize everything in SOURCE into a corpus."""
     from potstill.cli.index_vocabulary import choose_vocabulary
-    from potstill.cli.passed_over import PassedOverFiles
     from potstill.corpus.build import build_corpus
     from potstill.progress import progress_for
     from potstill.runs.execute import sigterm_raises

@@ -10,6 +10,7 @@ import typer
 
 from potstill.cli.index_options import IndexFolder
 from potstill.cli.options import Json, Quiet
+from potstill.cli.passed_over import PassedOverFiles
 
 if TYPE_CHECKING:
     from potstill.corpus.vocabulary import Vocabulary
@@ -91,7 +92,6 @@ def build(
     """
     from potstill.cli.index_shards import ShardPlan, build_in_shards, show_shards
     from potstill.cli.index_vocabulary import choose_vocabulary
-    from potstill.cli.passed_over import PassedOverFiles
     from potstill.index.build import build_index, refuse_foreign
     from potstill.progress import progress_for
 
@@ -106,8 +106,7 @@ def build(
         if plan.is_asked_for:
             built = build_in_shards(sources, out, vocabulary, settings, plan, progress)
             return show_shards(out, built, as_json=json_)
-        if not quiet:
-            _say_expected(sources, vocabulary, settings)
+        _say_expected(sources, vocabulary, settings, is_quiet=quiet)
         passed_over = PassedOverFiles(is_quiet=quiet or json_)
         manifest = build_index(sources, out, vocabulary, settings, progress, passed_over)
     _show_changed(out, manifest, as_json=json_, more={"passed_over": passed_over.told})
@@ -133,7 +132,6 @@ def add(
     json_: Json = False,
 ) -> None:
     """Add documents to an index; they are cut into tokens as those it has."""
-    from potstill.cli.passed_over import PassedOverFiles
     from potstill.index.changes import add as add_documents
     from potstill.index.manifest import require_index
     from potstill.progress import progress_for
@@ -269,8 +267,12 @@ def _changing(index: Path) -> Iterator[None]:
         raise
 
 
-def _say_expected(sources: list[Path], vocabulary: "Vocabulary", settings: "BuildSettings") -> None:
+def _say_expected(
+    sources: list[Path], vocabulary: "Vocabulary", settings: "BuildSettings", *, is_quiet: bool
+) -> None:
     """What a build of more than a minute takes, before it begins."""
+    if is_quiet:
+        return
     from potstill.cli.output import format_bytes, say
     from potstill.index.room import expect_build
     from potstill.progress import format_duration

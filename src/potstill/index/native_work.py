@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from potstill import _native
 from potstill.index.native_errors import damage_told
@@ -27,42 +27,50 @@ def run_native(
     Python handles signals between the looks at `Work.done`. An exception, such as KeyboardInterrupt, cancels
     the call and is raised once the call has ended, so that nothing writes any more.
     """
-    work = _native.Work()
-    results: list[_Result] = []
-    errors: list[BaseException] = []
-    is_wanted, is_over = True, threading.Event()
-
-    def run() -> None:
-        try:
-            if is_wanted:
-                results.append(call(work))
-        except BaseException as error:  # handed to the thread that waits
-            errors.append(error)
-        finally:
-            is_over.set()
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    running = _Running(call, name)
     try:
-        thread.start()
+        running.start()
         with progress.task(name, total, unit) as task:
-            _follow(is_over, lambda: min(work.done // units, total), task)
+            _follow(running.is_over, lambda: min(running.work.done // units, total), task)
     except BaseException:
-        is_wanted = False
-        work.cancel()
-        if thread.ident is not None:
-            _wait_in_any_case(is_over)
+        running.cancel()
         raise
     with damage_told():
-        if errors:
-            raise errors[0]
-    return results[0]
+        return running.result()
 
 
-def _wait_in_any_case(is_over: threading.Event) -> None:
-    """A process that ends inside the native core is aborted, so a second Ctrl-C does not end the wait."""
-    while not is_over.is_set():
-        with suppress(BaseException):
-            is_over.wait(_POLL_S)
+class _Running(threading.Thread, Generic[_Result]):
+    """The call in its thread; `is_over` once nothing of it writes any more."""
+
+    def __init__(self, call: Callable[[_native.Work], _Result], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.work, self.is_over = _native.Work(), threading.Event()
+        self._call, self._is_wanted = call, True
+        self._results: list[_Result] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            if self._is_wanted:
+                self._results.append(self._call(self.work))
+        except BaseException as error:  # handed to the thread that waits
+            self._error = error
+        finally:
+            self.is_over.set()
+
+    def cancel(self) -> None:
+        """Returns once the call is over, or will never begin."""
+        self._is_wanted = False
+        self.work.cancel()
+        # A process that ends inside the native core is aborted, so a second Ctrl-C does not end the wait.
+        while self.ident is not None and not self.is_over.is_set():
+            with suppress(BaseException):
+                self.is_over.wait(_POLL_S)
+
+    def result(self) -> _Result:
+        if self._error:
+            raise self._error
+        return self._results[0]
 
 
 def _follow(is_over: threading.Event, done: Callable[[], int], task: Task) -> None:
