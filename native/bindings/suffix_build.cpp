@@ -45,10 +45,10 @@ kept [K, 3]      uint64, ascending: the symbols from kept[:, 0] up to kept[:, 1]
 constexpr const char* kSortPartDoc =
     R"(Sort the suffixes that start at the symbols [first, stop) of a tokens.bin.
 
-Writes their positions, less `first`, as u32 to `out`, synced. Where `stop` is inside a document, at least
-`overlap` more symbols are sorted, twice as many again and again until the order is that of the whole stream;
-MemoryError, with the bytes it would take, if that is more than `most_symbols` together. Takes part_bytes of
-memory. `work` counts about 3 a symbol.)";
+Writes their positions, less `first`, as u32 to `out`, synced, in the order that they have in the whole stream. Where
+`stop` is inside a document, so many symbols behind it are sorted too as its last ones were seen before in the part;
+MemoryError, with the bytes it takes at least, if that makes more than `most_symbols` together. Takes part_bytes of
+all those symbols. `work` counts 3 a symbol of [first, stop).)";
 
 constexpr const char* kMergePartsDoc =
     R"(Merge sorted suffixes of the stream `tokens` into the files in `folder`.
@@ -96,14 +96,13 @@ void bind_sorting(nb::module_& m) {
     m.def(
         "sort_part",
         [](const Path& tokens, int symbol_bytes, std::uint64_t num_symbols, std::uint32_t vocab_size,
-           std::uint64_t first, std::uint64_t stop, const Path& out, Work& work, std::uint64_t overlap,
-           std::uint64_t most_symbols) {
+           std::uint64_t first, std::uint64_t stop, const Path& out, Work& work, std::uint64_t most_symbols) {
             const nb::gil_scoped_release unlocked;
-            sort_part({tokens.string(), symbol_bytes, num_symbols, vocab_size}, first, stop, overlap,
-                      most_symbols, out.string(), work);
+            sort_part({tokens.string(), symbol_bytes, num_symbols, vocab_size}, first, stop, most_symbols,
+                      out.string(), work);
         },
         "tokens"_a, nb::kw_only(), "symbol_bytes"_a, "num_symbols"_a, "vocab_size"_a, "first"_a, "stop"_a,
-        "out"_a, "work"_a, "overlap"_a = 1 << 16, "most_symbols"_a = kMostSortedSymbols, kSortPartDoc);
+        "out"_a, "work"_a, "most_symbols"_a = kMostSortedSymbols, kSortPartDoc);
 }
 
 void bind_writing(nb::module_& m) {

@@ -222,7 +222,8 @@ Comparison compare_far(const Text<Width>& text, const Search& search, const Toke
     const std::uint64_t difference = search.position - start;
     const std::uint64_t known = runs.end_of_run(difference, start + near) - start;
     const Comparison whole = compare(text, search.position, search.ids, known, search.length);
-    runs.learn(difference, start, start + whole.shared);
+    const std::uint64_t found = known > near ? near : whole.shared;
+    runs.learn(difference, start, start + found, start + whole.shared);
     return whole;
 }
 

@@ -40,7 +40,9 @@ SortedParts sort_stretches(const Stream& stream, const std::vector<std::uint64_t
     SortedParts parts(cuts.size() - 1);
     run_in_threads(static_cast<int>(parts.size()), work, [&](int i) {
         const unsigned char* first = stream.symbols() + cuts[i] * stream.shape().symbol_bytes;
-        parts[i] = std::make_unique<SortedPart>(stream.shape(), first, cuts[i + 1] - cuts[i], work);
+        const std::uint64_t num_symbols = cuts[i + 1] - cuts[i];
+        parts[i] =
+            std::make_unique<SortedPart>(stream.shape(), first, num_symbols, kSortUnits * num_symbols, work);
     });
     return parts;
 }

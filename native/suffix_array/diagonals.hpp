@@ -18,16 +18,12 @@ class Diagonals {
         return run.difference == difference && run.start <= index && index < run.end ? run.end : index;
     }
 
-    // The texts agree on [start, end) of the first and differ, or one of them ends, at `end`; start < end.
-    void learn(std::uint64_t difference, std::uint64_t start, std::uint64_t end) {
-        const std::uint64_t last = (end - 1) >> kStretchBits;
-        for (std::uint64_t stretch = start >> kStretchBits; stretch <= last; ++stretch) {
-            Run& run = runs_[slot(difference, stretch)];
-            const bool is_known = run.difference == difference && run.end == end;
-            // From a stretch that knows the run the later ones were told too.
-            if (is_known && (run.start <= start || stretch << kStretchBits > start)) return;
-            run = {difference, start, end};
-        }
+    // The texts agree on [start, end) of the first and differ, or one of them ends, at `end`. It had to be
+    // found out for [start, known], and was known for the rest; start <= known.
+    void learn(std::uint64_t difference, std::uint64_t start, std::uint64_t known, std::uint64_t end) {
+        const std::uint64_t last = known >> kStretchBits;
+        for (std::uint64_t stretch = start >> kStretchBits; stretch <= last; ++stretch)
+            runs_[slot(difference, stretch)] = {difference, start, end};
     }
 
   private:
@@ -41,8 +37,11 @@ class Diagonals {
     // stretch of the first text that it touches.
     static constexpr int kStretchBits = 11;
 
+    // Twice mixed: the golden ratio alone sends all Fibonacci numbers, the differences of a Fibonacci word,
+    // to one place.
     std::size_t slot(std::uint64_t difference, std::uint64_t stretch) const {
-        return ((difference ^ stretch * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u) >> shift_;
+        const std::uint64_t mixed = (difference ^ stretch * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
+        return ((mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9u) >> shift_;
     }
 
     int shift_;

@@ -5,6 +5,7 @@
 
 #include "suffix_array/error.hpp"
 #include "suffix_array/file.hpp"
+#include "suffix_array/overlap.hpp"
 #include "suffix_array/suffix_sort.hpp"
 
 namespace potstill {
@@ -36,38 +37,18 @@ class Stretch {
     Memory<unsigned char> memory_;
 };
 
-// How many symbols from `start` on are equal at both, up to `most`.
-template <int Width>
-std::uint64_t common_symbols(Symbols<Width> text, std::uint64_t a, std::uint64_t b, std::uint64_t most,
-                             std::uint64_t num_symbols) {
-    std::uint64_t k = 0;
-    while (k < most && a + k < num_symbols && b + k < num_symbols && text[a + k] == text[b + k]) ++k;
-    return k;
-}
-
-// Whether the symbols from `start` to the end of a stretch that was cut stand nowhere else in it: then no two
-// suffixes that begin before or at `start` are compared up to the cut.
-bool is_unique_from(const SortedPart& part, const unsigned char* symbols, int width, std::uint64_t start,
-                    std::uint64_t num_symbols) {
-    const std::int32_t* entries = part.entries();
-    const auto wanted = static_cast<std::int32_t>(start + 1);
-    const std::int32_t* found = std::find(entries, entries + part.size(), wanted);
-    const std::uint64_t length = num_symbols - 1 - start;
-    return dispatch_width(width, symbols, [&](auto text) {
-        const auto is_same = [&](std::int32_t entry) {
-            return common_symbols(text, start, entry - 1, length, num_symbols) == length;
-        };
-        return (found == entries || !is_same(found[-1])) &&
-               (found + 1 == entries + part.size() || !is_same(found[1]));
-    });
-}
-
-std::uint64_t end_of_document(const StreamShape& shape, std::uint64_t inside) {
+// Where sorting must reach for the suffixes that begin in [first, stop) to be in the whole stream's order.
+std::uint64_t reach_of(const StreamShape& shape, std::uint64_t first, std::uint64_t stop,
+                       std::uint64_t most_symbols, Work& work) {
     const Stream stream(shape, false);
     return dispatch_width(shape.symbol_bytes, stream.symbols(), [&](auto text) {
-        std::uint64_t p = inside;
-        while (text[p] != 0) ++p;
-        return p + 1;
+        std::uint64_t end = stop - 1;
+        while (text[end] != 0) ++end;
+        if (end + 1 <= stop) return stop;
+        const std::uint64_t most = most_symbols - std::min(most_symbols, stop - first);
+        const std::uint64_t overlap = longest_match(text, first, stop - 1, end, most, work);
+        // With the document's whole rest comes its end.
+        return std::min(end + 1, stop + overlap);
     });
 }
 
@@ -80,18 +61,6 @@ void write_entries(const SortedPart& part, std::uint64_t num_wanted, const std::
     file.finish();
 }
 
-// Whether the order is that of the whole stream; then it is written.
-bool try_sort(const StreamShape& shape, std::uint64_t first, std::uint64_t stop, std::uint64_t reach,
-              const std::string& out, Work& work) {
-    const Stretch stretch(shape, first, reach);
-    const SortedPart part(shape, stretch.symbols(), stretch.num_symbols(), work);
-    const bool is_exact =
-        stretch.ends_with_end() ||
-        is_unique_from(part, stretch.symbols(), shape.symbol_bytes, stop - first - 1, stretch.num_symbols());
-    if (is_exact) write_entries(part, stop - first, out);
-    return is_exact;
-}
-
 void check_stretch(const StreamShape& shape, std::uint64_t first, std::uint64_t stop) {
     check_shape(shape);
     if (first > stop || stop > shape.num_symbols)
@@ -100,17 +69,10 @@ void check_stretch(const StreamShape& shape, std::uint64_t first, std::uint64_t 
         throw std::invalid_argument("a part must have fewer than 2**31 symbols");
 }
 
-void check_room(const StreamShape& shape, std::uint64_t num_symbols, std::uint64_t most_symbols) {
-    if (num_symbols <= std::min(most_symbols, kMostSortedSymbols)) return;
-    throw PartTooLarge("a document that repeats itself across the end of a part takes " +
-                       std::to_string(part_bytes(num_symbols, shape.symbol_bytes, shape.vocab_size)) +
-                       " bytes of memory to sort, for " + std::to_string(num_symbols) + " symbols at once");
-}
-
 }  // namespace
 
 SortedPart::SortedPart(const StreamShape& shape, const unsigned char* first_symbol, std::uint64_t num_symbols,
-                       Work& work)
+                       std::uint64_t share, Work& work)
     : counts_(count_symbols(shape, first_symbol, 0, num_symbols)), suffixes_(num_symbols + 1 + kSortSlack) {
     // The symbol before the first is one more end.
     std::vector<std::int32_t> starts{0};
@@ -125,25 +87,29 @@ SortedPart::SortedPart(const StreamShape& shape, const unsigned char* first_symb
     first_entry_ = starts[1];
     size_ = num_symbols + 1 - first_entry_;
     if (size_ > 0) {
-        sort_suffixes(text, work, kSortUnits * num_symbols);
+        sort_suffixes(text, work, share);
     } else {
-        work.add(kSortUnits * num_symbols);
+        work.add(share);
     }
 }
 
-void sort_part(const StreamShape& shape, std::uint64_t first, std::uint64_t stop, std::uint64_t overlap,
-               std::uint64_t most_symbols, const std::string& out, Work& work) {
+void sort_part(const StreamShape& shape, std::uint64_t first, std::uint64_t stop, std::uint64_t most_symbols,
+               const std::string& out, Work& work) {
     check_stretch(shape, first, stop);
     if (first == stop) {
         OutputFile(out).finish();
         return;
     }
-    const std::uint64_t end = end_of_document(shape, stop - 1);
-    for (overlap = std::max<std::uint64_t>(overlap, 1);; overlap *= 2) {
-        const std::uint64_t reach = overlap < end - stop ? stop + overlap : end;
-        check_room(shape, reach - first, most_symbols);
-        if (try_sort(shape, first, stop, reach, out, work)) return;
+    most_symbols = std::min(most_symbols, kMostSortedSymbols);
+    const std::uint64_t reach = reach_of(shape, first, stop, most_symbols, work);
+    if (reach - first > most_symbols) {
+        throw PartTooLarge("a document that repeats itself across the end of a part takes at least " +
+                           std::to_string(part_bytes(reach - first, shape.symbol_bytes, shape.vocab_size)) +
+                           " bytes of memory to sort");
     }
+    const Stretch stretch(shape, first, reach);
+    const SortedPart part(shape, stretch.symbols(), stretch.num_symbols(), kSortUnits * (stop - first), work);
+    write_entries(part, stop - first, out);
 }
 
 std::uint64_t part_bytes(std::uint64_t num_symbols, int symbol_bytes, std::uint32_t vocab_size) {

@@ -18,9 +18,9 @@ inline constexpr std::uint64_t kSortUnits = 3;
 class SortedPart {
   public:
     // symbols: [first, stop) of the text, a document's end before the first and as the last symbol, 8
-    // readable bytes on either side of those. Adds kSortUnits a symbol to `work`.
+    // readable bytes on either side of those. Adds `share` units to `work`.
     SortedPart(const StreamShape& shape, const unsigned char* first_symbol, std::uint64_t num_symbols,
-               Work& work);
+               std::uint64_t share, Work& work);
 
     // Positions, less 1 from the stretch's first symbol, of the suffixes that begin with a token.
     const std::int32_t* entries() const { return suffixes_.data() + first_entry_; }
@@ -36,12 +36,12 @@ class SortedPart {
 };
 
 // Sorts the suffixes that start at the symbols [first, stop) of a stream, and writes their positions, less
-// `first`, as u32 to the file `out`. Where `stop` is inside a document, at least `overlap` more symbols are
-// sorted, as many as it takes for the order to be that of the whole stream, up to the document's end;
+// `first`, as u32 to the file `out`, in the order that they have in the whole stream. Where `stop` is inside
+// a document, so many symbols behind it are sorted too as its last ones were seen before in the part;
 // PartTooLarge if that makes more than `most_symbols` together. Adds kSortUnits a symbol of [first, stop) to
 // `work`.
-void sort_part(const StreamShape& shape, std::uint64_t first, std::uint64_t stop, std::uint64_t overlap,
-               std::uint64_t most_symbols, const std::string& out, Work& work);
+void sort_part(const StreamShape& shape, std::uint64_t first, std::uint64_t stop, std::uint64_t most_symbols,
+               const std::string& out, Work& work);
 
 // The most memory, in bytes, that sorting `num_symbols` symbols at once takes.
 std::uint64_t part_bytes(std::uint64_t num_symbols, int symbol_bytes, std::uint32_t vocab_size);

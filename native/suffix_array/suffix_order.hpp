@@ -2,6 +2,7 @@
 // remembered.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -52,6 +53,15 @@ struct SuffixKey {
     static bool reaches_end(std::uint64_t key) { return (key & kSymbolMask) == 0; }
 };
 
+// How far two suffixes agree is known from here on; less is as good as nothing, since it is soon found again.
+inline constexpr std::uint64_t kLongAgreement = 64;
+
+struct Precedence {
+    bool is_before;
+    // Symbols that both begin with, or 0 for fewer than kLongAgreement.
+    std::uint64_t common;
+};
+
 // Compares suffixes of a text that ends with a document's end; for one thread.
 template <int Width>
 class SuffixOrder {
@@ -59,35 +69,34 @@ class SuffixOrder {
     using Key = SuffixKey<Width>;
     explicit SuffixOrder(Symbols<Width> text) : text_(text) {}
 
-    bool is_before(const KeyedSuffix& a, const KeyedSuffix& b) {
-        if (a.key != b.key) return a.key < b.key;
-        if (Key::reaches_end(a.key)) return a.position < b.position;
-        return is_before_beyond_keys(a.position, b.position);
+    Precedence compare(const KeyedSuffix& a, const KeyedSuffix& b) {
+        if (a.key != b.key) return {a.key < b.key, 0};
+        if (Key::reaches_end(a.key)) return {a.position < b.position, 0};
+        return compare_from(a.position, b.position, Key::kSymbols);
+    }
+
+    // Their first `known` symbols are the same.
+    [[gnu::noinline]] Precedence compare_from(std::uint64_t a, std::uint64_t b, std::uint64_t known) {
+        const std::uint64_t k = common_length(a, b, known);
+        const Symbol x = text_[a + k], y = text_[b + k];
+        return {x != y ? x < y : a < b, k < kLongAgreement ? 0 : k};
     }
 
   private:
-    static constexpr std::uint64_t kLongRun = 64;
-
-    [[gnu::noinline]] bool is_before_beyond_keys(std::uint64_t a, std::uint64_t b) {
-        const std::uint64_t k = common_length(a, b);
-        const Symbol x = text_[a + k], y = text_[b + k];
-        return x != y ? x < y : a < b;
-    }
-
-    // Up to where the symbols differ or both documents end; the keys are known to be equal.
-    std::uint64_t common_length(std::uint64_t a, std::uint64_t b) {
-        std::uint64_t k = Key::kSymbols;
-        while (true) {
-            const std::uint64_t stop = k + kLongRun;
+    // Up to where the symbols differ or both documents end.
+    std::uint64_t common_length(std::uint64_t a, std::uint64_t b, std::uint64_t known) {
+        std::uint64_t k = known, num_scanned = 0, end = a;
+        while (end <= a + k) {
+            const std::uint64_t start = k, stop = k + kLongAgreement;
             k = scan(a, b, k, stop);
+            num_scanned += k - start;
             if (k < stop) break;
-            if (const std::uint64_t known = runs_.end_of_run(b - a, a + k); known > a + k) {
-                k = known - a;
-                break;
-            }
+            end = runs_.end_of_run(b - a, a + k);
         }
-        if (k > kLongRun) runs_.learn(b - a, a, a + k);
-        return k;
+        const std::uint64_t length = std::max(k, end - a);
+        // What cost little to find must not take the place of what cost much.
+        if (num_scanned > kLongAgreement) runs_.learn(b - a, a + known, a + k, a + length);
+        return length;
     }
 
     std::uint64_t scan(std::uint64_t a, std::uint64_t b, std::uint64_t k, std::uint64_t stop) const {

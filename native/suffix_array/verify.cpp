@@ -83,9 +83,10 @@ class Verification {
         std::uint64_t shared = common_run(low, high, 0, kLongRun);
         if (shared == kLongRun) {
             const std::uint64_t difference = high - low;
-            shared = runs_.end_of_run(difference, low + shared) - low;
-            shared = common_run(low, high, shared, text_.size);
-            runs_.learn(difference, low, low + shared);
+            const std::uint64_t known = runs_.end_of_run(difference, low + kLongRun) - low;
+            shared = common_run(low, high, known, text_.size);
+            const std::uint64_t found = known > kLongRun ? kLongRun : shared;
+            runs_.learn(difference, low, low + found, low + shared);
         }
         const Symbol below = text_.at(low + shared), above = text_.at(high + shared);
         return below < above || (below == above && low < high);

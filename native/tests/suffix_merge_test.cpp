@@ -1,4 +1,5 @@
 // The files of sorted and merged parts, byte for byte beside those written the slow way.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -75,17 +76,22 @@ void check_files(const Written& written, const Contents& expected, bool has_tabl
     CHECK(!std::filesystem::exists(written.folder.file("bigram_ranks.bin.1")));
 }
 
-// Sorts [0, cut) and the rest each by itself, and merges them.
-void check_cut(const Written& written, const Contents& expected, std::uint64_t cut, int threads,
-               const std::string& name) {
+// Sorts what lies between two cuts by itself, and merges all of them.
+void check_cuts(const Written& written, const Contents& expected, const std::vector<std::uint64_t>& cuts,
+                int threads, const std::string& name) {
     Work work;
-    const std::uint64_t n = written.shape.num_symbols;
-    sort_part(written.shape, 0, cut, 1, n, written.folder.file("part0"), work);
-    sort_part(written.shape, cut, n, 1, n, written.folder.file("part1"), work);
-    const PartFile first(written.folder.file("part0"), 0), second(written.folder.file("part1"), cut);
-    merge_parts(written.folder.file("."), written.shape, written.num_documents, {&first, &second}, true,
-                threads, cut % 2 == 0 ? 0 : 1 << 30, work);
-    check_files(written, expected, true, name + " cut at " + std::to_string(cut));
+    std::vector<std::unique_ptr<PartFile>> parts;
+    SuffixLists lists;
+    std::string all_cuts;
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+        const std::string number = std::to_string(i), path = written.folder.file("part" + number);
+        sort_part(written.shape, cuts[i], cuts[i + 1], written.shape.num_symbols, path, work);
+        lists.push_back(parts.emplace_back(std::make_unique<PartFile>(path, cuts[i])).get());
+        all_cuts.append(1, ' ').append(std::to_string(cuts[i]));
+    }
+    merge_parts(written.folder.file("."), written.shape, written.num_documents, lists, true, threads,
+                threads % 2 == 0 ? 0 : 1 << 30, work);
+    check_files(written, expected, true, name + " cut at" + all_cuts);
 }
 
 void test_every_cut(const NamedStream& stream, int width, std::uint64_t step) {
@@ -98,7 +104,31 @@ void test_every_cut(const NamedStream& stream, int width, std::uint64_t step) {
         check_files(written, naive.contents, has_tables, stream.name);
     }
     for (std::uint64_t cut = 0; cut <= stream.symbols.size(); cut += step)
-        check_cut(written, naive.contents, cut, 1 + static_cast<int>(cut % 3), stream.name);
+        check_cuts(written, naive.contents, {0, cut, stream.symbols.size()}, 1 + static_cast<int>(cut % 3),
+                   stream.name);
+}
+
+// Lists that agree for long, in every mixture of copies, periods and runs.
+void test_many_parts_of_long_repeats() {
+    std::mt19937 random(11);
+    for (int round = 0; round < 60; ++round) {
+        SymbolList stream;
+        const auto phrase = random_stream(random, 2, 1 + random() % 400, 0.0);
+        while (stream.size() < 3000) {
+            const std::size_t length = random() % phrase.size();
+            stream.insert(stream.end(), phrase.begin(), phrase.begin() + length);
+            if (random() % 4 == 0) stream.insert(stream.end(), random() % 300, 1);
+            if (random() % 8 == 0) stream.push_back(0);
+        }
+        stream.push_back(0);
+        std::vector<std::uint64_t> cuts{0, stream.size()};
+        for (int i = 0; i < 5; ++i) cuts.push_back(random() % stream.size());
+        std::sort(cuts.begin(), cuts.end());
+        const int width = 1 + round % 4;
+        const Written written(stream, 2, width);
+        check_cuts(written, NaiveSegment(documents_of(stream), 2, width, true).contents, cuts, 1 + round % 2,
+                   "long repeats");
+    }
 }
 
 void test_random_cuts() {
@@ -196,8 +226,8 @@ void test_wrong_files_are_named() {
     CHECK_THROWS(merge({4, 0, 1, 2}), DamagedFile);
     CHECK_THROWS(merge({4, 0, 1, 99}), DamagedFile);
     Work work;
-    CHECK_THROWS(sort_part(written.shape, 3, 7, 1, 10, part, work), std::invalid_argument);
-    CHECK_THROWS(sort_part(written.shape, 0, 1, 1, 1, part, work), PartTooLarge);
+    CHECK_THROWS(sort_part(written.shape, 3, 7, 10, part, work), std::invalid_argument);
+    CHECK_THROWS(sort_part(written.shape, 0, 2, 1, part, work), PartTooLarge);
 }
 
 }  // namespace
@@ -206,6 +236,7 @@ void test_suffix_merge() {
     for (const NamedStream& stream : hard_streams())
         test_every_cut(stream, narrowest(stream.vocab_size), 1 + stream.symbols.size() / 12);
     test_random_cuts();
+    test_many_parts_of_long_repeats();
     test_kept_documents();
     test_threads_write_the_same();
     test_wrong_files_are_named();
