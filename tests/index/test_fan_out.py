@@ -70,7 +70,7 @@ def rows(scores) -> list[tuple]:
 
 
 @either_way
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(DOCUMENTS, st.integers(1, 4), st.lists(TEXTS, min_size=1, max_size=5))
 def test_counts_continuations_and_places_are_those_of_a_scan(opener, documents, num_shards, texts):
     truth = naive(documents)
@@ -94,7 +94,7 @@ def test_counts_continuations_and_places_are_those_of_a_scan(opener, documents, 
 
 
 @either_way
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(DOCUMENTS, st.integers(1, 4), TEXTS, st.integers(1, 3))
 def test_infgrams_matches_and_spans_are_those_of_a_scan(opener, documents, num_shards, text, min_length):
     truth, ids = naive(documents), list(text.encode())
@@ -117,7 +117,7 @@ def test_infgrams_matches_and_spans_are_those_of_a_scan(opener, documents, num_s
 
 
 @either_way
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     DOCUMENTS, st.integers(1, 4), st.lists(st.sampled_from(["a", "b", "ab", "ca"]), min_size=1, max_size=3)
 )
