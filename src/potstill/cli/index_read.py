@@ -197,14 +197,8 @@ def infgram(
     """
     from potstill.cli import index_infgram
     from potstill.cli.index_options import one_query, opened
-    from potstill.errors import UsageError
 
-    if every_token and (token is not None or budget is not None or limit is not None):
-        raise UsageError("--every-token takes no TOKEN, no --budget and no --limit.")
-    if token is not None and (budget is not None or limit is not None):
-        raise UsageError(
-            "A TOKEN's probability is one exact number; leave out --budget and --limit, or the TOKEN."
-        )
+    _refuse_without_effect(token, every_token, has_limits=budget is not None or limit is not None)
     query = one_query(context, as_ids=ids)
     with opened(index, degraded=degraded) as found:
         if every_token:
@@ -222,6 +216,17 @@ def infgram(
                 with_tokens=tokens,
                 as_json=json_,
             )
+
+
+def _refuse_without_effect(token: str | None, every_token: bool, *, has_limits: bool) -> None:
+    from potstill.errors import UsageError
+
+    if every_token and (token is not None or has_limits):
+        raise UsageError("--every-token takes no TOKEN, no --budget and no --limit.")
+    if token is not None and has_limits:
+        raise UsageError(
+            "A TOKEN's probability is one exact number; leave out --budget and --limit, or the TOKEN."
+        )
 
 
 def search(
