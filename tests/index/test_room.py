@@ -3,7 +3,6 @@
 import random
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from potstill.index.merge import merge_index
 from potstill.index.parts import plan_parts
 from potstill.index.reader import Index
 from potstill.index.room import expect_build
+from small_disk import small_disk_at
 
 BYTES = ByteVocabulary()
 SETTINGS = BuildSettings(64 << 20)
@@ -66,16 +66,8 @@ def test_a_build_that_cannot_fit_is_refused_before_anything_is_written(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)], capture_output=True
-    )
-    if not mounted or mounted.returncode != 0:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk_at(tmp_path / "disk", "3m") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("in_parts", [False, True])

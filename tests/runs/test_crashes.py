@@ -16,6 +16,7 @@ import pytest
 
 from potstill.runs.execute import LEDGER_NAME
 from potstill.runs.ledger import Ledger
+from small_disk import small_disk_at
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 
@@ -128,16 +129,8 @@ def test_a_full_disk_at_any_point_ends_with_4_and_the_run_goes_on_afterwards(
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)], capture_output=True
-    )
-    if not mounted or mounted.returncode != 0:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk_at(tmp_path / "disk", "512k") as folder:
+        yield folder
 
 
 def test_a_run_on_a_disk_that_is_really_full_ends_with_4_and_resumes(

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from potstill.files import sha256_of
 from potstill.runs.complete import NAME
 from runs.stages.faults import Ended, Faults
 from runs.stages.tiny_world import World
+from small_disk import small_disk_at
 
 STAGES = ("sources", "candidates", "thresholds", "verdicts", "pairs", "student", "evaluation", "report")
 DISK_FULL = 0
@@ -145,16 +145,8 @@ def check_full(ended: Ended) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)], capture_output=True
-    )
-    if not mounted or mounted.returncode != 0:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk_at(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 @pytest.mark.slow
