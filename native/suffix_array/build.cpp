@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "suffix_array/error.hpp"
+#include "suffix_array/likeness.hpp"
 #include "suffix_array/part.hpp"
 #include "suffix_array/suffix_sort.hpp"
 #include "suffix_array/worker_threads.hpp"
@@ -12,6 +13,8 @@ namespace {
 
 // Below this a second thread costs more than it brings.
 constexpr std::uint64_t kLeastStretch = std::uint64_t{1} << 16;
+// Stretches that have more in common than this take longer to merge than one sort of both saves.
+constexpr double kMostLikeness = 0.4;
 
 void check_documents(const StreamShape& shape, const std::vector<std::uint64_t>& counts,
                      std::uint64_t num_documents) {
@@ -32,6 +35,14 @@ std::vector<std::uint64_t> cut_stream(Symbols<Width> text, std::uint64_t num_sym
     }
     cuts.push_back(num_symbols);
     return cuts;
+}
+
+// The cuts, or none where the stretches are copies of each other for a large part.
+template <int Width>
+std::vector<std::uint64_t> cut_where_it_pays(Symbols<Width> text, std::uint64_t num_symbols, int count) {
+    auto cuts = cut_stream(text, num_symbols, count);
+    if (cuts.size() < 3 || likeness(text, cuts[0], cuts[1], cuts.back()) <= kMostLikeness) return cuts;
+    return {0, num_symbols};
 }
 
 using SortedParts = std::vector<std::unique_ptr<SortedPart>>;
@@ -56,7 +67,7 @@ std::uint64_t build_suffixes(const std::string& folder, StreamShape shape, std::
         throw std::invalid_argument("num_symbols must be below 2**31 to be sorted at once");
     const Stream stream(shape, true);
     const auto cuts = dispatch_width(shape.symbol_bytes, stream.symbols(), [&](auto text) {
-        return cut_stream(text, shape.num_symbols, std::clamp(threads, 1, kMostBuildThreads));
+        return cut_where_it_pays(text, shape.num_symbols, std::clamp(threads, 1, kMostBuildThreads));
     });
     const SortedParts parts = sort_stretches(stream, cuts, work);
     std::vector<std::uint64_t> counts(shape.vocab_size + 1ull);

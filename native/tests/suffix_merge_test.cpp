@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "suffix_array/build.hpp"
+#include "suffix_array/likeness.hpp"
 #include "suffix_array/packed.hpp"
 #include "suffix_array/part.hpp"
 #include "tests/check.hpp"
@@ -181,11 +182,29 @@ void test_kept_documents() {
     }
 }
 
-void test_threads_write_the_same() {
+double likeness_of(const SymbolList& first, const SymbolList& second) {
+    SymbolList stream = first;
+    stream.insert(stream.end(), second.begin(), second.end());
+    const auto bytes = to_bytes(stream, 2);
+    return likeness(Symbols<2>{bytes.data() + kPaddingBytes}, 0, first.size(), stream.size());
+}
+
+void test_copies_are_told_from_other_text() {
+    std::mt19937 random(4);
+    const auto one = random_stream(random, 900, 40000, 0.01), other = random_stream(random, 900, 40000, 0.01);
+    CHECK(likeness_of(one, other) == 0);
+    CHECK(likeness_of(one, one) == 1);
+    SymbolList half(one.begin(), one.begin() + 20000);
+    half.insert(half.end(), other.begin(), other.begin() + 20000);
+    CHECK(std::abs(likeness_of(one, half) - 0.5) < 0.05);
+    CHECK(likeness_of(one, {1, 2, 0}) == 0 && likeness_of({}, one) == 0);
+}
+
+// With copies of `num_copied` of its symbols, on both sides of every cut.
+void check_threads(std::size_t num_copied) {
     std::mt19937 random(9);
     auto stream = random_stream(random, 40, 400000, 0.01);
-    // Long equal documents on both sides of every cut.
-    const SymbolList copied(stream.begin(), stream.begin() + 60000);
+    const SymbolList copied(stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(num_copied));
     stream.insert(stream.end(), copied.begin(), copied.end());
     stream.push_back(0);
     const Written alone(stream, 40, 1), together(stream, 40, 1);
@@ -194,6 +213,12 @@ void test_threads_write_the_same() {
     build_suffixes(together.folder.file("."), together.shape, together.num_documents, true, 3, work);
     CHECK(alone.content("suffixes.bin") == together.content("suffixes.bin"));
     for (const char* table : kTables) CHECK(alone.content(table) == together.content(table));
+}
+
+void test_threads_write_the_same() {
+    // Few copies are merged, many are sorted at once.
+    check_threads(60000);
+    check_threads(400000);
 }
 
 void test_wrong_files_are_named() {
@@ -238,6 +263,7 @@ void test_suffix_merge() {
     test_random_cuts();
     test_many_parts_of_long_repeats();
     test_kept_documents();
+    test_copies_are_told_from_other_text();
     test_threads_write_the_same();
     test_wrong_files_are_named();
 }
