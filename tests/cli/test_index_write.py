@@ -196,7 +196,9 @@ def test_no_command_that_writes_imports_torch(texts: Path, tmp_path: Path) -> No
 
 
 SLOW = """
-import sys, threading, time
+import signal, sys, threading, time
+# Started in the background by a shell, Python inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from potstill import _native
 def build_suffixes(*arguments, work, **options):
     print("sorting", flush=True)
