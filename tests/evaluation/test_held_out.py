@@ -1,16 +1,12 @@
-from types import SimpleNamespace
-
 import numpy as np
 
-from index.naive import Naive
+from index.stand_in import StandIn
+from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.evaluation.held_out import first_tokens, unseen
 
 
 def index_of(*documents):
-    naive = Naive(documents)
-    return SimpleNamespace(
-        longest_matches=lambda ids, threads=1: np.array(naive.longest_matches(ids.tolist()), np.int32)
-    )
+    return StandIn([np.array(ids, np.uint32) for ids in documents], ByteVocabulary())
 
 
 def test_a_document_that_shares_a_long_run_is_seen():

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from potstill.index.runs import longest_runs
+from potstill.index.shared_runs import share_ngrams
 
 if TYPE_CHECKING:
     from potstill.index.reader import Index
@@ -26,9 +23,9 @@ def unseen(
     A run lies within one document on both sides. Ids are those of the index's vocabulary. A document without
     tokens is unseen.
     """
-    texts: list[NDArray[np.uint32]] = [np.asarray(ids, dtype=np.uint32) for ids in documents]
-    runs = longest_runs(index, texts, threads=threads)
-    return [not (lengths >= min(shared_tokens, len(lengths))).any() for lengths in runs]
+    shared = share_ngrams(index, documents, shared_tokens, threads=threads)
+    stands_whole = (0 < len(ids) < shared_tokens and index.count(list(ids)) > 0 for ids in documents)
+    return [not (shares or stands) for shares, stands in zip(shared, stands_whole, strict=True)]
 
 
 def first_tokens(documents: Sequence[Sequence[int]], num_tokens: int) -> list[Sequence[int]]:
