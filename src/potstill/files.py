@@ -120,12 +120,17 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _number_of(error) in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise DiskFull(
                 f"No room left for {path}. Free some space and run the same command again; "
                 f"what was finished before is kept."
             ) from error
         raise
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether the disk or the user's share of it has no room left."""
+    return _number_of(error) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _number_of(error: Exception) -> int | None:

@@ -1,6 +1,5 @@
 """Writing the files of a store while documents come in; nothing is held but what is being written."""
 
-import errno
 import json
 import os
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from potstill.corpus.store import Source
 from potstill.corpus.symbols import bytes_for, read_symbols, symbol_bytes
 from potstill.corpus.vocabulary import VocabularyFacts
 from potstill.errors import DiskFull, UsageError
-from potstill.files import sync_file, sync_folder
+from potstill.files import is_disk_full, sync_file, sync_folder
 
 Rows = npt.NDArray[np.void]
 _CHUNK_SYMBOLS = 1 << 20
@@ -140,7 +139,7 @@ def room_for(writer: StoreWriter) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         written = writer.num_bytes
         missing = max(int(written / max(writer.share_done, 0.01)) - written, 1 << 20)

@@ -1,6 +1,5 @@
 """What an index takes on the disk and in time, told before it is begun."""
 
-import errno
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from potstill.corpus.source_files import find_source_files
 from potstill.corpus.symbols import bytes_for
 from potstill.corpus.vocabulary import Vocabulary
 from potstill.errors import DiskFull
+from potstill.files import is_disk_full
 from potstill.index.segment_files import position_bits
 
 # A tokenizer's tokens are about four bytes of text, seldom more than six.
@@ -67,7 +67,7 @@ def room_for_order(folder: Path, facts: StoreFacts, part_symbols: int = 0) -> It
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         most = needed + facts.num_tokens * (facts.symbol_bytes + 4)
         raise DiskFull(
