@@ -160,7 +160,7 @@ def measure_builds(store: Store, work: Path, rounds: int) -> dict[str, Any]:
 
 
 def memory_latency() -> dict[str, float]:
-    """Nanoseconds of a read that depends on the one before, and of one that does not, over 512 MiB."""
+    """Nanoseconds of a read that depends on none before it, over 256 MiB."""
     order = np.random.default_rng(3).permutation(1 << 26).astype(np.int32)
     started = time.perf_counter()
     order[order[: 1 << 22]]

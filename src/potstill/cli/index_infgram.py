@@ -10,6 +10,7 @@ from potstill.cli.index_output import (
     quoted,
     say_tokens,
     show_continuations,
+    show_share,
     tokens_line,
     tokens_table,
 )
@@ -60,7 +61,7 @@ def show_probability(
         say_tokens(index.vocabulary, answer.context + answer.query)
     suffix = answer.context[len(answer.context) - answer.suffix_len :]
     _say_suffix(index.vocabulary, suffix, is_sparse=answer.is_sparse)
-    print(f"{format_probability(answer.value)}  ({answer.count:,} of {answer.context_count:,})")
+    show_share(answer)
 
 
 def show_scores(index: "Index", text: "Query", *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from potstill.corpus.vocabulary import Vocabulary
     from potstill.index.query import Query
     from potstill.index.reader import Index
-    from potstill.index.results import Continuations, Passage
+    from potstill.index.results import Continuations, InfgramProbability, Passage, Probability
 
 END = "(end of document)"
 
@@ -46,6 +46,10 @@ def index_table(index: "Index") -> dict[str, Any]:
 
 def format_probability(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.6f}"
+
+
+def show_share(answer: "Probability | InfgramProbability") -> None:
+    print(f"{format_probability(answer.value)}  ({answer.count:,} of {answer.context_count:,})")
 
 
 def show_continuations(vocabulary: "Vocabulary", found: "Continuations", limit: int) -> None:

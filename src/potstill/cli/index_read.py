@@ -114,10 +114,10 @@ def prob(
     """Tell how likely CONTINUATION is right after CONTEXT."""
     from potstill.cli.index_options import one_query, opened
     from potstill.cli.index_output import (
-        format_probability,
         hint_spaced,
         index_table,
         say_tokens,
+        show_share,
         tokens_table,
     )
     from potstill.cli.output import print_json
@@ -137,7 +137,7 @@ def prob(
             return
         if tokens:
             say_tokens(found.vocabulary, answer.context + answer.query)
-        print(f"{format_probability(answer.value)}  ({answer.count:,} of {answer.context_count:,})")
+        show_share(answer)
         if not answer.context_count:
             hint_spaced(found, before)
 
