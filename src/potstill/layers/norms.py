@@ -1,9 +1,10 @@
-"""Root-mean-square normalisation."""
+"""Normalisation over the width: by the root mean square, and by mean and variance."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class RMSNorm(nn.Module):
@@ -53,3 +54,20 @@ class _Normalise(torch.autograd.Function):
         share = torch.matmul(product, weight)[..., None].div_(-x.shape[-1])
         of_x = torch.addcmul(exact * weight, normalised, share).mul_(r)
         return of_x.to(x.dtype), of_weight, None
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, in float32 whatever the type of x.
+
+    Ba, Kiros and Hinton 2016, arXiv:1607.06450.
+    """
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = F.layer_norm(x.float(), self.weight.shape, self.weight.float(), self.bias.float(), self.eps)
+        return exact.to(x.dtype)
