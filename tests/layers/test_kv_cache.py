@@ -173,3 +173,26 @@ def test_the_kernel_names_the_argument_that_does_not_fit():
     refuses(IndexError, r"block_tables\[0, 0\] is -1", block_tables=tables * 0 - 1)
     refuses(IndexError, "is 99999; the cache has", block_tables=tables * 0 + 99999)
     refuses(TypeError, "incompatible", q=q.double())
+
+
+@pytest.mark.parametrize(("softcap", "with_bias"), [(2.0, False), (None, True)])
+@pytest.mark.parametrize("window", [None, 9])
+def test_a_softcap_and_a_bias_act_on_the_scaled_scores(softcap, with_bias, window):
+    H, K, D, length = 4, 2, 8, 11
+    generator = torch.Generator().manual_seed(3)
+    cache = PagedKVCache(1, 3, BLOCK_SIZE, K, D, dtype=torch.float32)
+    q = torch.randn(length, H, D, generator=generator) * 3
+    k, v = (torch.randn(length, K, D, generator=generator) for _ in range(2))
+    bias = torch.randn(H, 2 * length - 1, generator=generator) if with_bias else None
+    attention = PagedAttention(cache, [[2, 0, 1]], [0], [length])
+    got = attention.attend(0, q, k, v, scale=0.7, window=window, softcap=softcap, bias=bias)
+    for at in range(length):
+        first = 0 if window is None else max(0, at - window + 1)
+        for head in range(H):
+            scores = k[first : at + 1, head // 2] @ q[at, head] * 0.7
+            if bias is not None:
+                scores = scores + bias[head, length - 1 + torch.arange(first, at + 1) - at]
+            if softcap is not None:
+                scores = softcap * torch.tanh(scores / softcap)
+            want = scores.softmax(0) @ v[first : at + 1, head // 2]
+            torch.testing.assert_close(got[at, head], want, rtol=1e-5, atol=1e-5)

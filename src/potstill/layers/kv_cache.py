@@ -123,17 +123,30 @@ class PagedAttention:
         return self._rows.positions
 
     def attend(
-        self, layer: int, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None
+        self,
+        layer: int,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        softcap: float | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """q [N, H, D]; k, v [N, K, D] with rope applied; returns [N, H, D].
 
-        A query sees `window` positions, its own included, or all up to its own.
+        A query sees `window` positions, its own included, or all up to its own. softcap and bias as in
+        `potstill.layers.attention.Attention`.
         """
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys.flatten(0, 1)[self._rows.slots] = k.detach().to(keys.dtype)
         values.flatten(0, 1)[self._rows.slots] = v.detach().to(values.dtype)
-        attend = attend_native if self._is_native else attend_plain
-        return attend(q.detach(), keys, values, self._rows, scale=scale, window=window)
+        if self._is_native and softcap is None and bias is None:
+            return attend_native(q.detach(), keys, values, self._rows, scale=scale, window=window)
+        return attend_plain(
+            q.detach(), keys, values, self._rows, scale=scale, window=window, softcap=softcap, bias=bias
+        )
 
 
 def attend_native(
@@ -149,7 +162,15 @@ def attend_native(
 
 
 def attend_plain(
-    q: Tensor, keys: Tensor, values: Tensor, rows: PagedRows, *, scale: float, window: int | None
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    rows: PagedRows,
+    *,
+    scale: float,
+    window: int | None,
+    softcap: float | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Gather, softmax in float32, weigh: q [N, H, D]; keys, values [num_blocks, block_size, K, D]."""
     N, H, D = q.shape
@@ -166,9 +187,20 @@ def attend_plain(
         visible = (seen <= at) if window is None else (seen <= at) & (seen > at - window)  # [T, S]
         heads = q[start:end].float().view(end - start, K, H // K, D)
         scores = torch.einsum("tkgd,skd->kgts", heads, k) * scale
+        if bias is not None:
+            scores = scores + _distance_bias(bias, seen - at).view(scores.shape)
+        if softcap is not None:
+            scores = softcap * torch.tanh(scores / softcap)
         probs = scores.masked_fill(~visible, -torch.inf).softmax(-1)  # [K, G, T, S]
         out[start:end] = torch.einsum("kgts,skd->tkgd", probs, v).reshape(end - start, H, D).to(q.dtype)
     return out
+
+
+def _distance_bias(bias: Tensor, distances: Tensor) -> Tensor:
+    """bias [H, 2M - 1] at the distances [T, S] from query to key: [H, T, S]. Keys a query cannot see may be
+    further off than the bias reaches."""
+    centre = bias.shape[1] // 2
+    return bias.float()[:, (distances + centre).clamp(0, bias.shape[1] - 1)]
 
 
 def _check_rows(
