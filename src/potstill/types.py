@@ -65,13 +65,28 @@ class SamplingParams:
         return replace(self, seed=seed)
 
 
+class TokenLogprobs(NamedTuple):
+    """A written token and the likeliest that could have stood there, in nats, under the model itself.
+
+    `likeliest` holds (token id, log-probability), the likeliest first; the written token may be missing.
+    """
+
+    token_id: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...]
+
+
 class Completion(NamedTuple):
-    """What a generator wrote after a prompt. `logprob` is the sum over `token_ids`, in nats."""
+    """What a generator wrote after a prompt. `logprob` is the sum over `token_ids`, in nats.
+
+    `logprobs` holds one entry a token where the request asked for alternatives, else nothing.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     logprob: float
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class TextRequest(NamedTuple):

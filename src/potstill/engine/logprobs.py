@@ -1,0 +1,69 @@
+"""The likeliest tokens of a row under the model itself: for requests that ask, and for beam search."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from potstill.errors import DamagedError
+from potstill.types import TokenLogprobs
+
+# Columns looked at together. The best of a row lie in the pieces with the highest maxima, so one pass for
+# the maxima and a selection among few pieces replace a selection among the whole vocabulary.
+_PIECE = 128
+
+
+class Likeliest(NamedTuple):
+    """Falling log-probabilities of the likeliest tokens and their ids, [B, count] each."""
+
+    token_ids: Tensor
+    logprobs: Tensor
+
+
+def own_logprobs(logits: Tensor) -> Tensor:
+    """The model's log-probabilities at temperature 1, [B, V] float32; DamagedError where there are none."""
+    logprobs = logits.float().log_softmax(-1)
+    # One score that is no number spoils the sum, and with it the whole row.
+    if bool(logprobs[:, 0].isnan().any()):
+        raise DamagedError(
+            "The model gives scores that are no numbers, so its weights are damaged. "
+            "Fetch it again, or train it again into a new folder."
+        )
+    return logprobs
+
+
+def likeliest(logprobs: Tensor, count: int) -> Likeliest:
+    """The `count` highest of each row of [B, V], or all V; which of equals at the end stay is left open."""
+    num_rows, vocab_size = logprobs.shape
+    count = min(count, vocab_size)
+    num_pieces = vocab_size // _PIECE
+    if num_pieces <= 2 * count:
+        best = logprobs.topk(count)
+        return Likeliest(best.indices, best.values)
+    pieces = logprobs[:, : num_pieces * _PIECE].reshape(num_rows, num_pieces, _PIECE)
+    first = pieces.amax(-1).topk(count).indices * _PIECE  # [B, count]
+    offsets = first.new_tensor(range(_PIECE))
+    looked_at = (first[:, :, None] + offsets).flatten(1)
+    rest = first.new_tensor(range(num_pieces * _PIECE, vocab_size)).expand(num_rows, -1)
+    ids = torch.cat((looked_at, rest), dim=1)
+    best = logprobs.gather(1, ids).topk(count)
+    return Likeliest(ids.gather(1, best.indices), best.values)
+
+
+def alternatives(
+    logits: Tensor, counts: Sequence[int], token_ids: Sequence[int], logprobs: Sequence[float]
+) -> list[TokenLogprobs | None]:
+    """What each row of `logits` [B, V] tells of its drawn token; None for a row that asks for 0 tokens.
+
+    `logprobs` are the drawn tokens' own. Rows that ask for nothing cost nothing.
+    """
+    told: list[TokenLogprobs | None] = [None] * len(counts)
+    asking = [row for row, count in enumerate(counts) if count]
+    if not asking:
+        return told
+    best = likeliest(own_logprobs(logits[asking]), max(counts))
+    for row, ids, values in zip(asking, best.token_ids.tolist(), best.logprobs.tolist(), strict=True):
+        pairs = tuple(zip(ids, values, strict=True))[: counts[row]]
+        told[row] = TokenLogprobs(token_ids[row], logprobs[row], pairs)
+    return told
