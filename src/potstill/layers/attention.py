@@ -5,12 +5,13 @@ cached of it, so no layer sees padding and the same modules train and decode.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from potstill.layers.padding import Places, pad, real_places, unpad
 
 # A group may hold this share of padding before a new one starts: measured best of 5% to 50% for 64 sequences
 # of 20 to 80 tokens.
@@ -65,12 +66,12 @@ class PackedAttention:
             raise ValueError(f"every sequence needs at least one token, got lengths {list(lengths)[:8]}")
         self.positions = torch.cat([torch.arange(length) for length in lengths]).to(device)
         self._causal = causal
-        self._places: _Places | None = None
+        self._places: Places | None = None
         groups = _by_length(lengths)
         self._shapes = [(len(members), lengths[members[0]]) for members in groups]
-        self._real_keys = [_real_keys([lengths[i] for i in members], device) for members in groups]
+        self._real_keys = [real_places([lengths[i] for i in members], device) for members in groups]
         if len(lengths) > 1:
-            self._places = _Places.of(groups, lengths, device)
+            self._places = Places.of(groups, lengths, device)
 
     def attend(
         self,
@@ -86,7 +87,7 @@ class PackedAttention:
     ) -> Tensor:
         assert self._causal or window is None, "a window over sequences that are seen whole"
         if self._places is not None:
-            q, k, v = (_pad(x, self._places) for x in (q, k, v))
+            q, k, v = (pad(x, self._places) for x in (q, k, v))
         outputs = []
         row = 0
         for (B, T), real_keys in zip(self._shapes, self._real_keys, strict=True):
@@ -94,71 +95,7 @@ class PackedAttention:
             scoring = _Scoring(scale, softcap, bias, self._causal, window, real_keys)
             outputs.append(_attend_batch(batch[0], batch[1], batch[2], scoring).flatten(0, 1))
             row += B * T
-        return outputs[0] if self._places is None else _unpad(torch.cat(outputs), self._places)
-
-
-class _Places(NamedTuple):
-    """Where N packed tokens stand among the padded rows of all groups.
-
-    token_of_row [rows]: a padded row repeats its sequence's last token; row_of_token [N]; padding: the rows
-    that nobody reads.
-    """
-
-    token_of_row: Tensor
-    row_of_token: Tensor
-    padding: Tensor
-
-    @classmethod
-    def of(cls, groups: list[list[int]], lengths: Sequence[int], device: torch.device | str) -> "_Places":
-        starts = torch.tensor([0, *accumulate(lengths)])
-        tokens, real = [], []
-        for members in groups:
-            length = torch.tensor([lengths[i] for i in members])[:, None]  # [B, 1]
-            offsets = torch.arange(lengths[members[0]])[None]  # [1, T]
-            tokens.append((starts[members][:, None] + torch.minimum(offsets, length - 1)).view(-1))
-            real.append((offsets < length).view(-1))
-        token_of_row, is_real = torch.cat(tokens), torch.cat(real)
-        row_of_token = torch.empty(sum(lengths), dtype=torch.int64)
-        row_of_token[token_of_row[is_real]] = is_real.nonzero()[:, 0]
-        padding = (~is_real).nonzero()[:, 0]
-        return cls(token_of_row.to(device), row_of_token.to(device), padding.to(device))
-
-
-def _pad(x: Tensor, places: _Places) -> Tensor:
-    padded: Tensor = _Pad.apply(x, places)  # type: ignore[no-untyped-call]
-    return padded
-
-
-def _unpad(x: Tensor, places: _Places) -> Tensor:
-    packed: Tensor = _Unpad.apply(x, places)  # type: ignore[no-untyped-call]
-    return packed
-
-
-class _Pad(torch.autograd.Function):
-    """Packed tokens to padded rows. No gradient comes from padding, so back is a selection too, not a sum."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, places: _Places) -> Tensor:
-        ctx.places = places
-        return x.index_select(0, places.token_of_row)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient.index_select(0, ctx.places.row_of_token), None
-
-
-class _Unpad(torch.autograd.Function):
-    """Padded rows to packed tokens."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, places: _Places) -> Tensor:
-        ctx.places = places
-        return x.index_select(0, places.row_of_token)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        padded = gradient.index_select(0, ctx.places.token_of_row)
-        return padded.index_fill_(0, ctx.places.padding, 0), None
+        return outputs[0] if self._places is None else unpad(torch.cat(outputs), self._places)
 
 
 def _by_length(lengths: Sequence[int]) -> list[list[int]]:
@@ -179,7 +116,7 @@ def _by_length(lengths: Sequence[int]) -> list[list[int]]:
 
 
 class _Scoring(NamedTuple):
-    """What makes scores of products, as in `Attention.attend`; real_keys [B, 1, 1, T], None is all."""
+    """What makes scores of products, as in `Attention.attend`; real_keys [B, T], None is all."""
 
     scale: float
     softcap: float | None
@@ -190,7 +127,9 @@ class _Scoring(NamedTuple):
 
     def visible(self, T: int, device: torch.device) -> Tensor | None:
         """Which keys a query sees, [T, T] or [B, 1, 1, T]; None is all."""
-        return _causally_visible(T, self.window, device) if self.causal else self.real_keys
+        if self.causal:
+            return _causally_visible(T, self.window, device)
+        return None if self.real_keys is None else self.real_keys[:, None, None]
 
     def added(self, T: int, like: Tensor) -> Tensor | None:
         """What is added to scores, in the type of `like`: the bias, and -inf for what is not visible."""
@@ -256,14 +195,6 @@ def bias_of_places(bias: Tensor, T: int) -> Tensor:
     assert T <= M, f"a bias for {M} positions, a sequence of {T}"
     # Windows of the distances, the last query's first; unlike a gather its gradient costs no scattering.
     return bias[:, M - T : M + T - 1].unfold(1, T, 1).flip(1)
-
-
-def _real_keys(lengths: Sequence[int], device: torch.device | str) -> Tensor | None:
-    """Which keys of a group, longest first, are no padding: [B, 1, 1, T]; None where all are real."""
-    if lengths[-1] == lengths[0]:
-        return None
-    places = torch.arange(lengths[0])
-    return (places < torch.tensor(lengths)[:, None])[:, None, None].to(device)
 
 
 def _causally_visible(T: int, window: int | None, device: torch.device) -> Tensor:
