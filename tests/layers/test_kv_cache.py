@@ -196,3 +196,14 @@ def test_a_softcap_and_a_bias_act_on_the_scaled_scores(softcap, with_bias, windo
                 scores = softcap * torch.tanh(scores / softcap)
             want = scores.softmax(0) @ v[first : at + 1, head // 2]
             torch.testing.assert_close(got[at, head], want, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_are_copied_in_every_layer_as_they_were_before_the_call():
+    cache = PagedKVCache(2, 4, BLOCK_SIZE, 1, 2, dtype=torch.float32)
+    for tensor in (cache.keys, cache.values):
+        tensor.copy_(torch.randn(tensor.shape))
+    keys, values = cache.keys.clone(), cache.values.clone()
+    cache.copy_blocks([(0, 1), (1, 3)])
+    for now, before in ((cache.keys, keys), (cache.values, values)):
+        assert torch.equal(now[:, [0, 1, 2, 3]], before[:, [0, 0, 2, 1]])
+    cache.copy_blocks([])

@@ -8,6 +8,7 @@ from potstill.errors import DamagedError, UsageError
 from potstill.lm import scoring
 from potstill.lm.context import Context
 from potstill.models.decoder import Decoder
+from potstill.models.runner import TorchRunner
 
 
 def score_slowly(model, prompt_ids, target_ids):
@@ -75,7 +76,7 @@ def test_logits_made_in_chunks_give_what_all_at_once_give(gemma, softcap):
     labels = torch.arange(50)
     with torch.inference_mode():
         got = scoring.label_logprobs(
-            decoder, hidden, labels, buffer=torch.empty(7, decoder.config.vocab_size)
+            TorchRunner(decoder), hidden, labels, buffer=torch.empty(7, decoder.config.vocab_size)
         )
         expected = decoder.logits(hidden).log_softmax(-1)[labels, labels]
     torch.testing.assert_close(got, expected)

@@ -55,6 +55,14 @@ class PagedKVCache:
         """Keys and values of all layers."""
         return 2 * self.keys[:, 0].numel() * self.keys.element_size()
 
+    def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Copy blocks (source, target) in all layers; every source is read before any target is written."""
+        if not pairs:
+            return
+        sources, targets = torch.tensor(pairs, device=self.device).unbind(1)
+        for blocks in (self.keys, self.values):
+            blocks[:, targets] = blocks[:, sources]
+
 
 @dataclass(frozen=True)
 class PagedRows:
@@ -100,12 +108,28 @@ class PagedRows:
             slots.to(device),
         )
 
+    def twice(self) -> "PagedRows":
+        """The one token of one sequence as two of the same place."""
+        return PagedRows(
+            self.block_tables.repeat(2, 1),
+            self.starts.new_tensor([0, 1, 2]),
+            self.num_cached.repeat(2),
+            self.positions.repeat(2),
+            self.slots.repeat(2),
+        )
+
 
 class PagedAttention:
     """Attention of new tokens over their sequences' blocks; writes their keys and values first. No gradients.
 
     num_cached, num_new [B] in tokens, num_new >= 1; a block table covers num_cached + num_new positions.
     """
+
+    @classmethod
+    def over(cls, rows: PagedRows, cache: PagedKVCache) -> "PagedAttention":
+        attention = cls.__new__(cls)
+        attention._set(rows, cache)
+        return attention
 
     def __init__(
         self,
@@ -114,8 +138,10 @@ class PagedAttention:
         num_cached: Sequence[int],
         num_new: Sequence[int],
     ) -> None:
-        self._cache = cache
-        self._rows = PagedRows.of(block_tables, num_cached, num_new, cache)
+        self._set(PagedRows.of(block_tables, num_cached, num_new, cache), cache)
+
+    def _set(self, rows: PagedRows, cache: PagedKVCache) -> None:
+        self._rows, self._cache = rows, cache
         self._is_native = cache.device.type == "cpu" and cache.dtype in (torch.float32, torch.bfloat16)
 
     @property

@@ -8,29 +8,42 @@ import torch
 from torch import Tensor
 
 from potstill.errors import ConfigError, UsageError
-from potstill.layers.attention import PackedAttention
-from potstill.layers.kv_cache import PagedAttention, PagedKVCache
+from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.lm.context import Context
 from potstill.lm.protocol import StepRow
 from potstill.models.decoder import Decoder
+from potstill.models.runner import DecoderRunner, TorchRunner
 
 
 class NeuralDecoder:
-    """`decoder` with a KV cache of at most `kv_bytes`. It puts its own BOS, if any, before every context."""
+    """A decoder with a KV cache of at most `kv_bytes`. It puts its own BOS, if any, before every context.
 
-    def __init__(self, decoder: Decoder, *, bos_id: int | None, kv_bytes: int, block_size: int = 16) -> None:
-        self.decoder, self.bos_id, self.block_size = decoder, bos_id, block_size
-        self.max_positions = decoder.config.max_positions
-        block_bytes = bytes_per_position(decoder) * block_size
+    A bare `Decoder` is run by torch, with whatever weights it has at each step.
+    """
+
+    def __init__(
+        self, runner: DecoderRunner | Decoder, *, bos_id: int | None, kv_bytes: int, block_size: int = 16
+    ) -> None:
+        self.runner: DecoderRunner = TorchRunner(runner) if isinstance(runner, Decoder) else runner
+        self.bos_id, self.block_size = bos_id, block_size
+        self.max_positions = self.runner.config.max_positions
+        block_bytes = bytes_per_position(self.runner) * block_size
         if kv_bytes < block_bytes:
             raise ConfigError(
                 f"kv_bytes is {kv_bytes:,}; one block of {block_size} positions takes {block_bytes:,} bytes."
             )
-        self._cache = make_cache(decoder, kv_bytes // block_bytes, block_size)
+        self._cache = make_cache(self.runner, kv_bytes // block_bytes, block_size)
+
+    @property
+    def decoder(self) -> Decoder:
+        """The modules, where torch runs them; a model that was packed for another runner has none."""
+        if not isinstance(self.runner, TorchRunner):
+            raise UsageError("This model is packed for its runner and has no modules: load_decoder has them.")
+        return self.runner.decoder
 
     @property
     def vocab_size(self) -> int:
-        return self.decoder.config.vocab_size
+        return self.runner.config.vocab_size
 
     @property
     def num_blocks(self) -> int:
@@ -46,40 +59,25 @@ class NeuralDecoder:
 
     @property
     def device(self) -> torch.device:
-        return self.decoder.head_weight.device
+        return self.runner.device
 
     def position_ids(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
         """The tokens with what the model itself puts before them."""
         return token_ids if self.bos_id is None else (self.bos_id, *token_ids)
 
+    def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._cache.copy_blocks(pairs)
+
     @torch.inference_mode()
     def step(self, rows: Sequence[StepRow]) -> Tensor:
-        """Logits of the rows that want them, [B, V], in the type of the weights."""
-        if self._rounds_alone_otherwise and len(rows) == 1 and rows[0].num_new == 1:
-            return self._step([rows[0], rows[0]])[:1]
-        return self._step(rows)
-
-    @property
-    def _rounds_alone_otherwise(self) -> bool:
-        """Whether a lone row's products are summed in another order than a batch's: oneDNN's bfloat16.
-
-        The bits differ in a thousandth of the numbers, and after a few tokens so does the text of a seed. Two
-        rows take hardly longer than one: the weights are read once.
-        """
-        weight = self.decoder.head_weight
-        return weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
-
-    def _step(self, rows: Sequence[StepRow]) -> Tensor:
+        """Logits of the rows that want them, [B, V], in the runner's type."""
         token_ids = torch.tensor(list(chain.from_iterable(map(self._new_ids, rows))), device=self.device)
         num_new = [row.num_new for row in rows]
-        attention = PagedAttention(
-            self._cache, [row.block_table for row in rows], [row.num_cached for row in rows], num_new
+        placed = PagedRows.of(
+            [row.block_table for row in rows], [row.num_cached for row in rows], num_new, self._cache
         )
-        hidden = self.decoder(token_ids, attention)  # [N, E]
         last = np.cumsum(num_new)[[row.wants_logits for row in rows]] - 1
-        if len(last) < len(hidden):
-            hidden = hidden[torch.from_numpy(last).to(self.device)]  # [B, E]
-        return self.decoder.logits(hidden)
+        return self.runner.step(token_ids, placed, self._cache, torch.from_numpy(last).to(self.device))
 
     @torch.inference_mode()
     def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:
@@ -88,8 +86,8 @@ class NeuralDecoder:
             raise UsageError("A context is empty and this model has no BOS to begin with.")
         lengths = [len(ids) for ids in whole]
         token_ids = torch.tensor(list(chain.from_iterable(whole)), device=self.device)
-        hidden = self.decoder(token_ids, PackedAttention(lengths, device=self.device))
-        logits = self.decoder.logits(hidden[torch.tensor(lengths).cumsum(0) - 1])  # [B, V]
+        hidden = self.runner.hidden_of_whole(token_ids, lengths)
+        logits = self.runner.logits(hidden[torch.tensor(lengths).cumsum(0) - 1])  # [B, V]
         logprobs: np.ndarray = logits.float().log_softmax(-1).cpu().numpy()
         return logprobs
 
@@ -101,21 +99,20 @@ class NeuralDecoder:
         return self.position_ids(context.token_ids)[row.num_cached : end]
 
 
-def bytes_per_position(decoder: Decoder) -> int:
+def bytes_per_position(runner: DecoderRunner) -> int:
     """Keys and values of one position in all layers."""
-    config = decoder.config
-    numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim
-    return numbers * decoder.head_weight.element_size()
+    config = runner.config
+    return 2 * config.num_layers * config.num_kv_heads * config.head_dim * runner.cache_dtype.itemsize
 
 
-def make_cache(decoder: Decoder, num_blocks: int, block_size: int) -> PagedKVCache:
-    config, weight = decoder.config, decoder.head_weight
+def make_cache(runner: DecoderRunner, num_blocks: int, block_size: int) -> PagedKVCache:
+    config = runner.config
     return PagedKVCache(
         config.num_layers,
         num_blocks,
         block_size,
         config.num_kv_heads,
         config.head_dim,
-        dtype=weight.dtype,
-        device=weight.device,
+        dtype=runner.cache_dtype,
+        device=runner.device,
     )

@@ -15,13 +15,15 @@ from torch import Tensor
 
 from potstill import _native
 from potstill.errors import DamagedError, UsageError
-from potstill.layers.kv_cache import PagedAttention, PagedKVCache
+from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.lm.decoder import NeuralDecoder, make_cache
-from potstill.models.decoder import Decoder
+from potstill.models.runner import DecoderRunner
 from potstill.progress import Task
 
-# Logits of this many rows are held at a time: 256 rows of 262,144 bfloat16 numbers are 134 MB.
+# Logits of at most this many rows are held at a time, and of fewer where those would take more bytes: 256
+# rows of 262,144 bfloat16 numbers are 128 MiB.
 _HEAD_ROWS = 256
+_HEAD_BYTES = 128 << 20
 
 
 class ScoringRequest(NamedTuple):
@@ -69,10 +71,10 @@ def score_target_tokens(
 
     longest = max(len(row.position_ids) for row in rows)
     num_blocks = -(-max(2 * batch_tokens, longest) // model.block_size)
-    cache = make_cache(model.decoder, num_blocks, model.block_size)
-    buffer = make_buffer(model.decoder)
+    cache = make_cache(model.runner, num_blocks, model.block_size)
+    buffer = make_buffer(model.runner)
     for batch in _batches(rows, batch_tokens, cache):
-        for placed, logprobs in zip(batch, _score_batch(model.decoder, cache, buffer, batch), strict=True):
+        for placed, logprobs in zip(batch, _score_batch(model.runner, cache, buffer, batch), strict=True):
             if np.isnan(logprobs).any():
                 raise DamagedError(
                     "The model gives scores that are no numbers, so its weights are damaged. "
@@ -155,15 +157,16 @@ def _num_agreeing(first: Sequence[int], second: Sequence[int]) -> int:
 
 @torch.inference_mode()
 def _score_batch(
-    decoder: Decoder, cache: PagedKVCache, buffer: Tensor, batch: Sequence[_Placed]
+    runner: DecoderRunner, cache: PagedKVCache, buffer: Tensor, batch: Sequence[_Placed]
 ) -> list[np.ndarray]:
     num_new = [placed.num_new for placed in batch]
-    attention = PagedAttention(
-        cache, [placed.block_table for placed in batch], [placed.num_cached for placed in batch], num_new
+    rows = PagedRows.of(
+        [placed.block_table for placed in batch], [placed.num_cached for placed in batch], num_new, cache
     )
     device = cache.device
     new_ids = (placed.row.position_ids[placed.num_cached :] for placed in batch)
-    hidden = decoder(torch.tensor(list(chain.from_iterable(new_ids)), device=device), attention)  # [N, E]
+    token_ids = torch.tensor(list(chain.from_iterable(new_ids)), device=device)
+    hidden = runner.hidden(token_ids, rows, cache)  # [N, E]
 
     targets = [placed.row.request.target_ids for placed in batch]
     lengths = [len(target) for target in targets]
@@ -171,11 +174,11 @@ def _score_batch(
     ends = torch.tensor(num_new).cumsum(0)
     wanted = torch.cat([torch.arange(end - size, end) for end, size in zip(ends, lengths, strict=True)])
     labels = torch.tensor(list(chain.from_iterable(targets)), device=device)
-    logprobs = label_logprobs(decoder, hidden[wanted.to(device)], labels, buffer)  # [M]
+    logprobs = label_logprobs(runner, hidden[wanted.to(device)], labels, buffer)  # [M]
     return np.split(logprobs.double().cpu().numpy(), np.cumsum(lengths)[:-1])
 
 
-def label_logprobs(decoder: Decoder, hidden: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:
+def label_logprobs(runner: DecoderRunner, hidden: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:
     """log p(label) of each row, [M] float32; hidden [M, E], labels [M].
 
     As many rows of logits as `buffer` [rows, V] holds are made at a time, in it.
@@ -184,21 +187,16 @@ def label_logprobs(decoder: Decoder, hidden: Tensor, labels: Tensor, buffer: Ten
     for rows, row_labels in zip(
         torch.split(hidden, len(buffer)), torch.split(labels, len(buffer)), strict=True
     ):
-        logits = write_logits(decoder, rows, buffer[: len(rows)])  # [chunk, V]
+        logits = runner.logits(rows, buffer[: len(rows)])  # [chunk, V]
         parts.append(logits.gather(-1, row_labels[:, None])[:, 0].float() - logsumexp(logits))
     return torch.cat(parts)
 
 
-def make_buffer(decoder: Decoder) -> Tensor:
+def make_buffer(runner: DecoderRunner) -> Tensor:
     """Room for a chunk of logits: new memory for each would cost a fifth of the time, in page faults."""
-    return decoder.head_weight.new_empty(_HEAD_ROWS, decoder.config.vocab_size)
-
-
-def write_logits(decoder: Decoder, hidden: Tensor, out: Tensor) -> Tensor:
-    """What `decoder.logits` gives, written to `out` [M, V]."""
-    weight, softcap = decoder.head_weight, decoder.logit_softcap
-    torch.mm(hidden.to(weight.dtype), weight.T, out=out)
-    return out if softcap is None else out.div_(softcap).tanh_().mul_(softcap)
+    dtype, vocab_size = runner.logits_dtype, runner.config.vocab_size
+    num_rows = min(_HEAD_ROWS, max(1, _HEAD_BYTES // (vocab_size * dtype.itemsize)))
+    return torch.empty(num_rows, vocab_size, dtype=dtype, device=runner.device)
 
 
 def logsumexp(logits: Tensor) -> Tensor:
