@@ -119,7 +119,7 @@ def test_a_missing_field_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mamba"}, "model_type is 'mamba'; this version runs gemma3_text, llama"),
+        ({"model_type": "mamba"}, "model_type is 'mamba'; this version runs gemma2, gemma3_text"),
         ({"hidden_size": "many"}, "hidden_size is 'many'"),
         ({"hidden_size": True}, "hidden_size is True"),
         ({"hidden_size": 10**9}, "hidden_size is 1000000000"),

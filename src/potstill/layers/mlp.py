@@ -1,4 +1,4 @@
-"""The gated feed-forward block."""
+"""The feed-forward block, gated or plain."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,11 +7,15 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Activation = Literal["silu", "gelu_pytorch_tanh"]
+Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
 
-_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+# `gelu` is x times the normal distribution function (Hendrycks and Gimpel 2016, arXiv:1606.08415), of which
+# GPT-2 and Gemma take the approximation by tanh.
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
+    "gelu": F.gelu,
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
 }
 
 
@@ -23,7 +27,7 @@ class GatedMlp(nn.Module):
         self.gate_proj = nn.Linear(size, inner_size, bias=bias)
         self.up_proj = nn.Linear(size, inner_size, bias=bias)
         self.down_proj = nn.Linear(inner_size, size, bias=bias)
-        self._activate = _FUNCTIONS[activation]
+        self._activate = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
         down: Tensor = self.down_proj(self._activate(self.gate_proj(x)) * self.up_proj(x))

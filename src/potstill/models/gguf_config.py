@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from potstill.layers.rope import LinearScaling, RopeSettings
-from potstill.models.config import DecoderConfig, ModelType
+from potstill.models.config import DecoderConfig
+from potstill.models.family import ModelType
 from potstill.models.fields import Fields, errors_at
 
-_MODEL_TYPES: dict[str, ModelType] = {
+ARCHITECTURES: dict[str, ModelType] = {
     "gemma3": "gemma3_text",
     "llama": "llama",
     "qwen2": "qwen2",
@@ -66,9 +67,9 @@ def config_from_gguf(
 def _of_architecture(top: Fields, metadata: Mapping[str, Any], where: str) -> tuple[ModelType, Fields]:
     """The family, and the metadata under its name when nothing in it is beyond us."""
     architecture = top.text("general.architecture")
-    if architecture not in _MODEL_TYPES:
+    if architecture not in ARCHITECTURES:
         raise top.error(
-            "general.architecture", f"is {architecture!r}; this version runs {', '.join(_MODEL_TYPES)}"
+            "general.architecture", f"is {architecture!r}; this version runs {', '.join(ARCHITECTURES)}"
         )
     start = f"{architecture}."
     fields = Fields(
@@ -77,7 +78,7 @@ def _of_architecture(top: Fields, metadata: Mapping[str, Any], where: str) -> tu
     )
     for name in ("expert_count", "attn_logit_softcapping"):
         fields.refuse(name, 0, 0.0)
-    return _MODEL_TYPES[architecture], fields
+    return ARCHITECTURES[architecture], fields
 
 
 def _count(fields: Fields, name: str) -> int:

@@ -11,7 +11,8 @@ import torch
 
 from potstill.layers.mlp import Activation
 from potstill.layers.rope import LinearScaling, Llama3Scaling, RopeSettings
-from potstill.models.config import MODEL_TYPES, DecoderConfig, ModelType
+from potstill.models.config import DecoderConfig
+from potstill.models.family import MODEL_TYPES, ModelType
 from potstill.models.fields import Fields, errors_at
 
 ARCHITECTURES: dict[ModelType, str] = {

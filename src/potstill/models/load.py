@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from potstill.errors import DamagedError, ModelMissing
-from potstill.files import read_json
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
 from potstill.models.gguf_file import GgufFile
 from potstill.models.hf_config import config_from_json
+from potstill.models.registry import read_table
 from potstill.models.weights import empty, fill
 
 # Precomputed tables of old checkpoints, and the head of a tied model written twice.
@@ -33,13 +33,7 @@ def load_decoder(path: Path, *, dtype: torch.dtype, device: torch.device | str =
 
 def read_config(folder: Path) -> DecoderConfig:
     """The config of a folder in Hugging Face layout."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ModelMissing(f"{folder} has no config.json, so it is no model in Hugging Face layout.")
-    table = read_json(path)
-    if not isinstance(table, dict):
-        raise DamagedError(f"{path} holds no table.")
-    return config_from_json(table, str(path))
+    return config_from_json(read_table(folder), str(folder / "config.json"))
 
 
 def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device | str) -> Decoder:
