@@ -15,6 +15,9 @@ class Letters:
     def push(self, token_id):
         return self._pieces[token_id]
 
+    def fork(self):
+        return self
+
 
 def write(pieces, **settings):
     """What is left of the text, and how many pieces were written until it ended, or None."""
@@ -70,3 +73,13 @@ def test_stop_texts_are_found_as_in_the_whole_text(seed):
         seen = "".join(pieces[:count])
         assert text == seen[: find_stop(seen, stops)]
         assert find_stop("".join(pieces[: count - 1]), stops) is None
+
+
+def test_a_fork_is_written_on_by_itself():
+    vocabulary = ["one", " tw", "o\n", "rest"]
+    first = WrittenText(SamplingParams(stop=("\n",)), Letters(vocabulary))
+    assert not first.push(0)
+    second = first.fork()
+    assert not second.push(3) and not first.push(1) and first.push(2)
+    assert (first.cut(is_complete=True), second.cut(is_complete=False)) == ("one two", "onerest")
+    assert first.fork().cut(is_complete=True) == "one two"

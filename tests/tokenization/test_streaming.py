@@ -35,3 +35,13 @@ def test_a_character_left_unfinished_is_shown_at_the_end(write_vocabulary):
     stream = TextStream(tokenizer)
     first, second, *_ = tokenizer.encode("日")
     assert (stream.push(first), stream.push(second), stream.finish()) == ("", "", "\ufffd")
+
+
+def test_a_fork_goes_on_from_half_a_character(write_vocabulary):
+    tokenizer = load_tokenizer(write_vocabulary(PIECES))
+    first, second = tokenizer.encode("é"), tokenizer.encode("è")
+    assert first[:-1] == second[:-1]
+    stream = TextStream(tokenizer)
+    shown = "".join(map(stream.push, first[:-1]))
+    fork = stream.fork()
+    assert (shown + stream.push(first[-1])).endswith("é") and fork.push(second[-1]).endswith("è")

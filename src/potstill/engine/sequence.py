@@ -16,10 +16,17 @@ class StopRule(Protocol):
         """Whether the text ends with this token."""
         ...
 
+    def fork(self) -> "StopRule":
+        """The same rule for a text that begins as this one and goes on otherwise."""
+        ...
+
 
 class NeverStop:
     def push(self, token_id: int) -> bool:
         return False
+
+    def fork(self) -> "NeverStop":
+        return self
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -1,7 +1,7 @@
 """A text as it is written, when it ends, and where it is cut: stop texts and the first sentence."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from potstill.corpus.sentences import first_sentence
 from potstill.types import SamplingParams
@@ -12,6 +12,10 @@ class TextSource(Protocol):
 
     def push(self, token_id: int) -> str:
         """The characters this token completes; none while a character is cut in two."""
+        ...
+
+    def fork(self) -> Self:
+        """A source that goes on from the same tokens."""
         ...
 
 
@@ -35,6 +39,12 @@ class WrittenText:
         if self._ended_at is not None:
             return True
         return self._params.stop_at_first_sentence and first_sentence(self._text) is not None
+
+    def fork(self) -> "WrittenText":
+        """The same text so far, to be written on otherwise."""
+        other = WrittenText(self._params, self._source.fork())
+        other._text, other._ended_at = self._text, self._ended_at
+        return other
 
     def cut(self, *, is_complete: bool) -> str:
         """The text without what ended it; `is_complete` where it ended by itself, not by max_tokens."""

@@ -1,6 +1,7 @@
 """Text as its tokens arrive, never showing half a character."""
 
 import codecs
+from typing import Self
 
 from potstill.tokenization.tokenizer import Tokenizer
 
@@ -18,6 +19,12 @@ class TextStream:
     def push(self, token_id: int) -> str:
         """The characters that this token completes."""
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+
+    def fork(self) -> Self:
+        """A stream that goes on from the same tokens, for another text with this beginning."""
+        other = type(self)(self._tokenizer)
+        other._decoder.setstate(self._decoder.getstate())
+        return other
 
     def finish(self) -> str:
         """What is left: U+FFFD for a character that was never completed."""
