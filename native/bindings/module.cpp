@@ -12,6 +12,7 @@ NB_MODULE(_native, m) {
           "Threads a kernel may use: OpenMP's count, 1 without OpenMP.");
     potstill::bind_errors(m);
     potstill::bind_attention(m);
+    potstill::bind_linear(m);
     potstill::bind_sampling(m);
     potstill::bind_suffix_build(m);
     potstill::bind_suffix_repeats(m);

@@ -22,4 +22,12 @@ int thread_index() {
 #endif
 }
 
+int team_size() {
+#ifdef _OPENMP
+    return omp_get_num_threads();
+#else
+    return 1;
+#endif
+}
+
 }  // namespace potstill

@@ -8,4 +8,7 @@ int max_threads();
 // Of the calling thread, in [0, max_threads()).
 int thread_index();
 
+// Threads of the parallel region that the calling thread is in.
+int team_size();
+
 }  // namespace potstill

@@ -1,0 +1,122 @@
+#include "kernels/linear.hpp"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bindings/arrays.hpp"
+#include "bindings/module.hpp"
+#include "kernels/threads.hpp"
+
+namespace potstill {
+namespace {
+
+using namespace nanobind::literals;
+
+constexpr const char* kMatrixDoc =
+    R"(A weight matrix [outputs, inputs] in the order in which the kernels read it.
+
+weight float32 or bfloat16 [rows, columns], kind "fp32", "bf16" or "int8": 8 bits a weight with a scale for
+every 64 columns of a row. ValueError for another kind, and for NaN or infinity where the kind is int8.)";
+
+constexpr const char* kLinearDoc = R"(act(x W^T + bias), float32 [M, N].
+
+x [M, K] float32, matrix [N, K], bias [N] float32 or None; act "none", "silu", "gelu_tanh", "gelu" or "relu".
+x is rounded as the matrix is: to bfloat16, or to 8 bits with a scale for every 64 columns of a row. A row's
+result does not depend on the other rows nor on the number of threads, to the last bit. ValueError names the
+argument that does not fit.)";
+
+WeightKind kind_of(const std::string& name) {
+    if (name == "fp32") return WeightKind::float32;
+    if (name == "bf16") return WeightKind::bfloat16;
+    if (name == "int8") return WeightKind::int8;
+    throw std::invalid_argument("kind must be fp32, bf16 or int8, not " + name);
+}
+
+const char* name_of(WeightKind kind) {
+    switch (kind) {
+        case WeightKind::float32:
+            return "fp32";
+        case WeightKind::bfloat16:
+            return "bf16";
+        case WeightKind::int8:
+            break;
+    }
+    return "int8";
+}
+
+Act act_of(const std::string& name) {
+    if (name == "none") return Act::none;
+    if (name == "silu") return Act::silu;
+    if (name == "gelu_tanh") return Act::gelu_tanh;
+    if (name == "gelu") return Act::gelu;
+    if (name == "relu") return Act::relu;
+    throw std::invalid_argument("act must be none, silu, gelu_tanh, gelu or relu, not " + name);
+}
+
+PackedMatrix pack(const FloatArray<2>& weight, const std::string& kind) {
+    const WeightKind chosen = kind_of(kind);
+    return dispatch_float<2>(weight, "weight", [&]<typename T>(T) {
+        nb::gil_scoped_release unlocked;
+        return PackedMatrix::pack(static_cast<const T*>(weight.data()), weight.shape(0), weight.shape(1),
+                                  chosen);
+    });
+}
+
+using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+
+Matrix multiply(const Array<float, 2>& x, const PackedMatrix& matrix,
+                const std::optional<Array<float, 1>>& bias, const std::string& act) {
+    const std::size_t M = x.shape(0), N = matrix.rows(), K = matrix.columns();
+    if (x.shape(1) != K) throw std::invalid_argument("x must have a column for each of the matrix");
+    if (bias && bias->size() != N)
+        throw std::invalid_argument("bias must have one entry a row of the matrix");
+    const Epilogue epilogue{bias ? bias->data() : nullptr, act_of(act), false};
+    auto* out = new std::vector<float>(M * N);
+    nb::capsule owner(out, [](void* pointer) noexcept { delete static_cast<std::vector<float>*>(pointer); });
+    {
+        nb::gil_scoped_release unlocked;
+        linear_by_team(x.data(), M, matrix, out->data(), epilogue);
+    }
+    return {out->data(), {M, N}, owner};
+}
+
+nb::ndarray<nb::numpy, float, nb::ndim<1>> row_of(const PackedMatrix& matrix, std::size_t row) {
+    if (row >= matrix.rows())
+        throw std::out_of_range("the matrix has " + std::to_string(matrix.rows()) + " rows");
+    std::vector<float> out(matrix.columns());
+    matrix.read_row(row, out.data());
+    return to_numpy(std::move(out));
+}
+
+}  // namespace
+
+void bind_linear(nb::module_& m) {
+    nb::class_<PackedMatrix>(m, "PackedMatrix", kMatrixDoc)
+        .def(
+            "__init__",
+            [](PackedMatrix* self, const FloatArray<2>& weight, const std::string& kind) {
+                new (self) PackedMatrix(pack(weight, kind));
+            },
+            "weight"_a.noconvert(), "kind"_a,
+            nb::sig("def __init__(self, weight: torch.Tensor, kind: str) -> None"))
+        .def_prop_ro("rows", &PackedMatrix::rows)
+        .def_prop_ro("columns", &PackedMatrix::columns)
+        .def_prop_ro("kind", [](const PackedMatrix& matrix) { return name_of(matrix.kind()); })
+        .def_prop_ro("bytes", &PackedMatrix::bytes, "What it takes in memory.")
+        .def("row", &row_of, "index"_a,
+             nb::sig("def row(self, index: int) -> numpy.typing.NDArray[numpy.float32]"),
+             "A row as the kernels see it, [columns]; IndexError where there is none.");
+    m.def(
+        "linear", &multiply, "x"_a.noconvert(), "matrix"_a, "bias"_a.none(), "act"_a = "none",
+        nb::sig(
+            "def linear(x: torch.Tensor, matrix: PackedMatrix, bias: torch.Tensor | None = None, act: str = "
+            "'none') -> numpy.typing.NDArray[numpy.float32]"),
+        kLinearDoc);
+}
+
+}  // namespace potstill

@@ -1,0 +1,164 @@
+#include "kernels/packed_matrix.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <stdexcept>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace potstill {
+namespace {
+
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kLargePage = std::size_t{1} << 21;
+
+std::size_t panel_bytes_of(std::size_t columns, WeightKind kind) {
+    switch (kind) {
+        case WeightKind::float32:
+            return columns * kLanes * sizeof(float);
+        case WeightKind::bfloat16:
+            return round_up_to(columns, 2) * kLanes * sizeof(bf16);
+        case WeightKind::int8:
+            break;
+    }
+    return scale_bytes(columns) + num_groups(columns) * kGroup * kLanes;
+}
+
+float* floats(std::byte* panel) { return reinterpret_cast<float*>(panel); }
+bf16* halves(std::byte* panel) { return reinterpret_cast<bf16*>(panel); }
+std::uint8_t* bytes_of(std::byte* panel, std::size_t columns) {
+    return reinterpret_cast<std::uint8_t*>(panel) + scale_bytes(columns);
+}
+
+// Where column k of a lane stands among a panel's int8 or bfloat16 weights.
+std::size_t place_of(std::size_t k, std::size_t lane, std::size_t together) {
+    return (k / together * kLanes + lane) * together + k % together;
+}
+
+// The least bfloat16 that is not below peak / 127, so that no weight is cut off.
+bf16 scale_for(float peak) {
+    const float exact = peak / 127.0F;
+    bf16 scale = round_to_bf16(exact);
+    if (widen(scale) < exact) ++scale.bits;
+    return scale;
+}
+
+void quantize_group(const float* weights, std::size_t count, bf16& scale, std::uint8_t* q, std::size_t first,
+                    std::size_t lane) {
+    float peak = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        if (!std::isfinite(weights[i])) throw std::invalid_argument("weight holds NaN or infinity");
+        peak = std::max(peak, std::abs(weights[i]));
+    }
+    scale = scale_for(peak);
+    const float step = widen(scale);
+    for (std::size_t i = 0; i < count; ++i) {
+        const float steps = step > 0 ? std::nearbyint(weights[i] / step) : 0.0F;
+        q[place_of(first + i, lane, 4)] = static_cast<std::uint8_t>(static_cast<int>(steps) + 128);
+    }
+}
+
+void pack_int8(const float* weights, std::size_t columns, std::size_t lane, std::byte* panel) {
+    for (std::size_t first = 0, group = 0; first < columns; first += kGroup, ++group) {
+        quantize_group(weights + first, std::min(kGroup, columns - first),
+                       halves(panel)[group * kLanes + lane], bytes_of(panel, columns), first, lane);
+    }
+}
+
+void pack_row(const float* weights, std::size_t columns, WeightKind kind, std::size_t lane,
+              std::byte* panel) {
+    switch (kind) {
+        case WeightKind::float32:
+            for (std::size_t k = 0; k < columns; ++k) floats(panel)[k * kLanes + lane] = weights[k];
+            return;
+        case WeightKind::bfloat16:
+            for (std::size_t k = 0; k < columns; ++k) {
+                halves(panel)[place_of(k, lane, 2)] = round_to_bf16(weights[k]);
+            }
+            return;
+        case WeightKind::int8:
+            return pack_int8(weights, columns, lane, panel);
+    }
+}
+
+void widen_row(const float* source, std::size_t count, float* target) { std::copy_n(source, count, target); }
+void widen_row(const bf16* source, std::size_t count, float* target) {
+    for (std::size_t k = 0; k < count; ++k) target[k] = widen(source[k]);
+}
+
+}  // namespace
+
+AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
+    if (size == 0) return;
+    // Large pages spare the processor most of its look-ups of addresses in a matrix that is read from end to
+    // end.
+    const bool is_large = size >= kLargePage;
+    const std::size_t alignment = is_large ? kLargePage : kLine;
+    bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, round_up_to(size, alignment))));
+    if (!bytes_) throw std::bad_alloc();
+#ifdef __linux__
+    if (is_large) madvise(bytes_.get(), round_up_to(size, alignment), MADV_HUGEPAGE);
+#endif
+    std::memset(bytes_.get(), 0, size);
+}
+
+PackedMatrix::PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind)
+    : rows_(rows),
+      columns_(columns),
+      kind_(kind),
+      panel_bytes_(panel_bytes_of(columns, kind)),
+      bytes_(num_panels() * panel_bytes_) {
+    if (kind != WeightKind::int8) return;
+    for (std::size_t panel = 0; panel < num_panels(); ++panel) {
+        std::uint8_t* q = bytes_of(bytes_.data() + panel * panel_bytes_, columns);
+        std::fill_n(q, num_groups(columns) * kGroup * kLanes, std::uint8_t{128});
+    }
+}
+
+template <typename T>
+PackedMatrix PackedMatrix::pack_any(const T* weights, std::size_t rows, std::size_t columns,
+                                    WeightKind kind) {
+    PackedMatrix packed(rows, columns, kind);
+    std::unique_ptr<float[]> row(new float[columns]);
+    for (std::size_t n = 0; n < rows; ++n) {
+        widen_row(weights + n * columns, columns, row.get());
+        pack_row(row.get(), columns, kind, n % kLanes,
+                 packed.bytes_.data() + n / kLanes * packed.panel_bytes_);
+    }
+    return packed;
+}
+
+PackedMatrix PackedMatrix::pack(const float* weights, std::size_t rows, std::size_t columns,
+                                WeightKind kind) {
+    return pack_any(weights, rows, columns, kind);
+}
+
+PackedMatrix PackedMatrix::pack(const bf16* weights, std::size_t rows, std::size_t columns, WeightKind kind) {
+    return pack_any(weights, rows, columns, kind);
+}
+
+void PackedMatrix::read_row(std::size_t row, float* out) const {
+    std::byte* panel = bytes_.data() + row / kLanes * panel_bytes_;
+    const std::size_t lane = row % kLanes;
+    switch (kind_) {
+        case WeightKind::float32:
+            for (std::size_t k = 0; k < columns_; ++k) out[k] = floats(panel)[k * kLanes + lane];
+            return;
+        case WeightKind::bfloat16:
+            for (std::size_t k = 0; k < columns_; ++k) out[k] = widen(halves(panel)[place_of(k, lane, 2)]);
+            return;
+        case WeightKind::int8:
+            for (std::size_t k = 0; k < columns_; ++k) {
+                const float scale = widen(halves(panel)[k / kGroup * kLanes + lane]);
+                out[k] = scale * static_cast<float>(bytes_of(panel, columns_)[place_of(k, lane, 4)] - 128);
+            }
+            return;
+    }
+}
+
+}  // namespace potstill
