@@ -1,6 +1,5 @@
 """The nouns and protocols that rows which do not know each other share."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol, Self
@@ -12,20 +11,28 @@ from potstill.errors import ConfigError
 FinishReason = Literal["stop", "length"]
 
 
+_WHOLE = ("top_k", "no_repeat_ngram_size", "max_tokens", "seed", "n", "num_logprobs", "num_beams")
+_REAL = ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the next token is drawn and when a text ends.
 
-    temperature            >= 0; 0 is greedy, and then the filters below do not matter
+    temperature            [0, 1000]; 0 is greedy, and then the filters below do not matter
     top_k                  >= 0 tokens kept; 0 keeps all
     top_p                  (0, 1], the smallest set of tokens with at least this mass (nucleus sampling)
     min_p                  [0, 1), a token needs this share of the likeliest token's probability
-    repetition_penalty     > 0; 1 changes nothing (Keskar et al. 2019, arXiv:1909.05858, section 4.1)
+    repetition_penalty     (0, 1000]; 1 changes nothing (Keskar et al. 2019, arXiv:1909.05858, section 4.1)
     no_repeat_ngram_size   >= 0 tokens; 0 allows all
     max_tokens             >= 1 new tokens
     stop                   texts that end the output; they are cut off
     stop_at_first_sentence whether the output ends with its first complete sentence
     seed                   >= 0; the same seed and prompt give the same text whatever else is in the batch
+    n                      [1, 1024] texts of one prompt, each with a seed of its own made from `seed`
+    num_logprobs           [0, 20] likeliest tokens told at each place, with their log-probabilities
+    num_beams              [1, 256] texts that beam search follows at once; 1 draws instead of searching
+    length_penalty         [-10, 10]; beams are ranked by log-probability / length ** length_penalty
     """
 
     temperature: float = 1.0
@@ -38,27 +45,51 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_at_first_sentence: bool = False
     seed: int = 0
+    n: int = 1
+    num_logprobs: int = 0
+    num_beams: int = 1
+    length_penalty: float = 1.0
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         checks = (
-            ("temperature", self.temperature, 0 <= self.temperature < math.inf, "a finite number >= 0"),
-            ("top_k", self.top_k, self.top_k >= 0, ">= 0"),
-            ("top_p", self.top_p, 0 < self.top_p <= 1, "in (0, 1]"),
-            ("min_p", self.min_p, 0 <= self.min_p < 1, "in [0, 1)"),
-            (
-                "repetition_penalty",
-                self.repetition_penalty,
-                0 < self.repetition_penalty < math.inf,
-                "a finite number > 0",
-            ),
-            ("no_repeat_ngram_size", self.no_repeat_ngram_size, self.no_repeat_ngram_size >= 0, ">= 0"),
-            ("max_tokens", self.max_tokens, 1 <= self.max_tokens < 2**31, "in [1, 2^31)"),
-            ("seed", self.seed, 0 <= self.seed < 2**63, "in [0, 2^63)"),
+            ("temperature", 0 <= self.temperature <= 1000, "in [0, 1000]"),
+            ("top_k", 0 <= self.top_k < 2**31, "in [0, 2^31)"),
+            ("top_p", 0 < self.top_p <= 1, "in (0, 1]"),
+            ("min_p", 0 <= self.min_p < 1, "in [0, 1)"),
+            ("repetition_penalty", 0 < self.repetition_penalty <= 1000, "in (0, 1000]"),
+            ("no_repeat_ngram_size", 0 <= self.no_repeat_ngram_size < 2**31, "in [0, 2^31)"),
+            ("max_tokens", 1 <= self.max_tokens < 2**31, "in [1, 2^31)"),
+            ("seed", 0 <= self.seed < 2**63, "in [0, 2^63)"),
+            ("n", 1 <= self.n <= 1024, "in [1, 1024]"),
+            ("num_logprobs", 0 <= self.num_logprobs <= 20, "in [0, 20]"),
+            ("num_beams", 1 <= self.num_beams <= 256, "in [1, 256]"),
+            ("length_penalty", -10 <= self.length_penalty <= 10, "in [-10, 10]"),
         )
-        for name, value, holds, range_text in checks:
+        for name, holds, range_text in checks:
             if not holds:
-                raise ConfigError(f"{name} is {value}; it must be {range_text}.")
-        if any(not text for text in self.stop):
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be {range_text}.")
+        if self.n > self.num_beams > 1:
+            raise ConfigError(f"n is {self.n}; a search of {self.num_beams} beams finds no more texts.")
+
+    def _check_kinds(self) -> None:
+        """A flag is no number, and 1.5 tokens are none."""
+        for name in _WHOLE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ConfigError(f"{name} is {value!r}; it must be a whole number.")
+        for name in _REAL:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+                raise ConfigError(f"{name} is {value!r}; it must be a number.")
+        if not isinstance(self.stop_at_first_sentence, bool):
+            raise ConfigError(
+                f"stop_at_first_sentence is {self.stop_at_first_sentence!r}; it must be true or false."
+            )
+        stop: object = self.stop
+        if not isinstance(stop, tuple) or not all(isinstance(text, str) for text in stop):
+            raise ConfigError(f"stop is {stop!r}; it must be a tuple of texts.")
+        if not all(stop):
             raise ConfigError("stop holds an empty text, which would end every output at once.")
 
     def with_seed(self, seed: int) -> Self:

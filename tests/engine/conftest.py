@@ -31,6 +31,8 @@ class RecallingDecoder:
 
     num_prepended = 1
     cache_bytes = 0
+    encodes_prompt = False
+    max_prompt_tokens = None
 
     def __init__(self, num_blocks: int = 64, block_size: int = 4, max_positions: int = 10_000) -> None:
         self.model = WholeContextModel()
@@ -42,11 +44,17 @@ class RecallingDecoder:
     def step(self, rows: Sequence[StepRow]) -> torch.Tensor:
         self.steps.append(list(rows))
         for row in rows:
-            token_ids = (-1, *row.context.token_ids)
-            assert len(token_ids) == row.num_cached + row.num_new
-            for position in range(row.num_cached, len(token_ids)):
+            token_ids, end = (-1, *row.context.token_ids), row.num_cached + row.num_new
+            assert row.num_new > 0 and row.wants_logits == (end == len(token_ids))
+            for position in range(row.num_cached, end):
                 self._slot(row, position)[...] = token_ids[position]
-        return torch.from_numpy(self.model.next_logprobs([self._recalled(row) for row in rows]))
+        return torch.from_numpy(self.model.next_logprobs([self._recalled(row) for row in rows]))[
+            [row.wants_logits for row in rows]
+        ]
+
+    def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
+        for source, target in pairs:
+            self.cache[target] = self.cache[source]
 
     def _recalled(self, row: StepRow) -> Context:
         found = [int(self._slot(row, position)) for position in range(row.num_cached + row.num_new)]

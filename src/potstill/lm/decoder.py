@@ -21,6 +21,9 @@ class NeuralDecoder:
     A bare `Decoder` is run by torch, with whatever weights it has at each step.
     """
 
+    encodes_prompt = False
+    max_prompt_tokens = None
+
     def __init__(
         self, runner: DecoderRunner | Decoder, *, bos_id: int | None, kv_bytes: int, block_size: int = 16
     ) -> None:

@@ -44,6 +44,7 @@ class InterpolatedDecoder:
         self.vocab_size, self.num_prepended = neural.vocab_size, neural.num_prepended
         self.num_blocks, self.block_size = neural.num_blocks, neural.block_size
         self.max_positions, self.cache_bytes = neural.max_positions, neural.cache_bytes
+        self.encodes_prompt, self.max_prompt_tokens = neural.encodes_prompt, neural.max_prompt_tokens
 
     def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:
         return InterpolatedModel(self.infinigram, self.neural, self.weights).next_logprobs(contexts)
@@ -52,6 +53,9 @@ class InterpolatedDecoder:
         logprobs = self.neural.step(rows).float().log_softmax(-1)  # [B, V]
         asked = [row.context for row in rows if row.wants_logits]
         return mix_rows(logprobs, self.infinigram.distributions(asked), self.weights)
+
+    def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.neural.copy_blocks(pairs)
 
 
 def mix_rows(logprobs: Tensor, found: Sequence[Distribution], weights: Interpolation) -> Tensor:

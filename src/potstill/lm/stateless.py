@@ -23,6 +23,8 @@ class Stateless:
         self.max_positions = max_positions
         self.num_prepended = 0
         self.cache_bytes = 0
+        # The definition is asked about prompt and output together, whatever it does with either.
+        self.encodes_prompt, self.max_prompt_tokens = False, None
 
     @property
     def vocab_size(self) -> int:
@@ -33,3 +35,6 @@ class Stateless:
         if not asked:
             return torch.empty(0, self.vocab_size)
         return torch.from_numpy(self.model.next_logprobs(asked))  # [B, V]
+
+    def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """There is nothing in them."""
