@@ -1,21 +1,78 @@
-"""What an engine has done so far."""
+"""What an engine has done so far: whole numbers, a handful of additions a row and a step.
 
-from dataclasses import dataclass
+Shares and rates are worked out when they are asked for.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from potstill.lm.cost import ModelCost
+from potstill.lm.protocol import StepRow
+
+
+class Speed(NamedTuple):
+    """Over the time in the model. Shares are of the machine's measured peaks, None where none were given."""
+
+    bytes_per_s: float
+    flops_per_s: float
+    bandwidth_share: float | None = None
+    flops_share: float | None = None
 
 
 @dataclass(slots=True)
 class EngineStats:
-    """Tokens and rows are counts, times seconds, memory bytes."""
+    """Positions, tokens, rows and blocks are counts, times seconds, memory bytes.
 
+    num_positions_run         run by the model, each in one step; after a preemption again
+    num_positions_uncached    what the same texts would have run without a cache: every token anew
+    num_positions_read        keys and values read: a row reads its whole text in each step
+    num_pairs                 (query, key) positions that looked at each other
+    num_positions_encoded     tokens of prompts that an encoder read
+    num_prompt_tokens_run     positions of prompts that were run
+    num_prompt_tokens_shared  positions of prompts found in the cache
+    num_blocks_used           in use now, `num_blocks_peak` at most so far
+    kv_bytes                  the cache's capacity
+    """
+
+    max_batch: int = 0
+    num_blocks: int = 0
+    kv_bytes: int = 0
     num_steps: int = 0
     num_rows: int = 0
+    num_tokens_generated: int = 0
+    num_positions_run: int = 0
+    num_positions_uncached: int = 0
+    num_positions_read: int = 0
+    num_pairs: int = 0
+    num_positions_encoded: int = 0
     num_prompt_tokens_run: int = 0
     num_prompt_tokens_shared: int = 0
-    num_tokens_generated: int = 0
+    num_preemptions: int = 0
+    num_cancellations: int = 0
+    num_blocks_used: int = 0
+    num_blocks_peak: int = 0
     model_s: float = 0.0
     sampling_s: float = 0.0
     total_s: float = 0.0
-    kv_bytes: int = 0
+
+    def count_step(self, rows: Iterable[StepRow], num_blocks_used: int = 0) -> None:
+        """A step is about to run these rows, with so many blocks in use."""
+        self.num_steps += 1
+        for row in rows:
+            num_new = row.num_new
+            num_positions = row.num_cached + num_new
+            self.num_rows += 1
+            self.num_positions_run += num_new
+            self.num_positions_read += num_positions
+            self.num_pairs += num_new * row.num_cached + num_new * (num_new + 1) // 2
+            if row.encodes:
+                self.num_positions_encoded += len(row.context.prompt_ids)
+            if row.wants_logits:
+                self.num_tokens_generated += 1
+                self.num_positions_uncached += num_positions
+        self.num_blocks_used = num_blocks_used
+        self.num_blocks_peak = max(self.num_blocks_peak, num_blocks_used)
 
     @property
     def mean_rows(self) -> float:
@@ -23,5 +80,54 @@ class EngineStats:
         return self.num_rows / max(self.num_steps, 1)
 
     @property
+    def batch_fill(self) -> float:
+        """The share of `max_batch` rows that were in use, on average."""
+        return self.mean_rows / max(self.max_batch, 1)
+
+    @property
+    def prefix_hit_rate(self) -> float:
+        """The share of the prompts' positions that were found in the cache."""
+        asked = self.num_prompt_tokens_run + self.num_prompt_tokens_shared
+        return self.num_prompt_tokens_shared / max(asked, 1)
+
+    @property
+    def kv_bytes_used(self) -> int:
+        return self.num_blocks_used * self._block_bytes
+
+    @property
+    def kv_bytes_peak(self) -> int:
+        """The most that was in use at a step."""
+        return self.num_blocks_peak * self._block_bytes
+
+    @property
     def tokens_per_second(self) -> float:
         return self.num_tokens_generated / max(self.total_s, 1e-9)
+
+    def speed(
+        self,
+        cost: ModelCost,
+        *,
+        peak_bytes_per_s: float | None = None,
+        peak_flops_per_s: float | None = None,
+    ) -> Speed:
+        """How fast the model ran: weights are read once a step, keys and values once a row and a step."""
+        num_bytes = self.num_steps * cost.weight_bytes
+        num_bytes += (self.num_positions_read + self.num_positions_run) * cost.kv_bytes
+        num_flops = self.num_positions_run * cost.position_flops
+        num_flops += self.num_pairs * cost.pair_flops + self.num_tokens_generated * cost.head_flops
+        seconds = max(self.model_s, 1e-9)
+        return Speed(
+            num_bytes / seconds,
+            num_flops / seconds,
+            num_bytes / seconds / peak_bytes_per_s if peak_bytes_per_s else None,
+            num_flops / seconds / peak_flops_per_s if peak_flops_per_s else None,
+        )
+
+    def as_dict(self) -> Mapping[str, int | float]:
+        """Every count and the shares worked out from them, for a report."""
+        shares = ("mean_rows", "batch_fill", "prefix_hit_rate", "kv_bytes_used", "kv_bytes_peak")
+        return {**asdict(self), **{name: getattr(self, name) for name in (*shares, "tokens_per_second")}}
+
+    @property
+    def _block_bytes(self) -> int:
+        return self.kv_bytes // max(self.num_blocks, 1)
