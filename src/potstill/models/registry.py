@@ -9,11 +9,15 @@ from potstill.gguf_header import read_header
 from potstill.models.family import MODEL_TYPES
 from potstill.models.fields import Fields
 from potstill.models.gguf_config import ARCHITECTURES
+from potstill.models.t5_config import T5_MODEL_TYPES
 
 Architecture = Literal["decoder", "encoder_decoder", "encoder"]
 
 # By `model_type` in config.json, and by `general.architecture` in a GGUF file.
-_BY_MODEL_TYPE: dict[str, Architecture] = dict.fromkeys(MODEL_TYPES, "decoder")
+_BY_MODEL_TYPE: dict[str, Architecture] = {
+    **dict.fromkeys(MODEL_TYPES, "decoder"),
+    **dict.fromkeys(T5_MODEL_TYPES, "encoder_decoder"),
+}
 _BY_GGUF_NAME: dict[str, Architecture] = dict.fromkeys(ARCHITECTURES, "decoder")
 
 

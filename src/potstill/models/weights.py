@@ -51,11 +51,12 @@ def fill(
     stored_name: Callable[[str], str] = _same_name,
     converted: Callable[[str, Tensor], Tensor] = _same_tensor,
     is_ignored: Callable[[str], bool] = lambda name: False,
+    stays_float32: Callable[[str], bool] = lambda name: False,
 ) -> Module:
     """`module` with its parameters from `source`, ready to run; DamagedError where names or shapes differ.
 
     where         the source's path, for messages
-    dtype         of all parameters but those of norms, which stay float32
+    dtype         of all parameters but those of norms and of `stays_float32`, by name, which are float32
     stored_name   a parameter's name to the one the source has it under
     converted     (a parameter's name, what was read) to what the parameter is; the shape stays
     is_ignored    whether a name of the source may be there without a parameter
@@ -66,7 +67,7 @@ def fill(
     state = {}
     for name, _ in module.named_parameters():
         # The norms' share of the memory is nil and they are computed in float32 anyway.
-        kind = torch.float32 if _belongs_to_norm(module, name) else dtype
+        kind = torch.float32 if _belongs_to_norm(module, name) or stays_float32(name) else dtype
         state[name] = converted(name, source.read(stored_name(name))).to(device=device, dtype=kind)
     module.load_state_dict(state, assign=True)
     return module.eval()
