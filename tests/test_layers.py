@@ -20,7 +20,7 @@ _NAMES_BY_ROW: dict[float, str] = {
     4: "lm",
     3: "index models tasks",
     2: "corpus layers constraints",
-    1: "tokenization records hub remote executors meters sandbox metrics charts",
+    1: "tokenization records hub remote executors meters peaks sandbox metrics charts",
     0.2: "types locks journal progress devices seeds settings gguf_header",
     0.1: "files",
     0.0: "errors _native",
