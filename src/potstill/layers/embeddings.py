@@ -1,4 +1,4 @@
-"""Token embeddings."""
+"""Embeddings of tokens and of positions."""
 
 import torch
 from torch import Tensor, nn
@@ -24,3 +24,17 @@ class TokenEmbedding(nn.Module):
         if self.scale == 1.0:
             return rows
         return rows * torch.tensor(self.scale, dtype=rows.dtype, device="cpu").item()
+
+
+class PositionEmbedding(nn.Module):
+    """A learned row for each of `num_positions`, after `offset` rows that stand for none of them."""
+
+    def __init__(self, num_positions: int, size: int, offset: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(offset + num_positions, size))
+        self.offset = offset
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """positions [N] int64 to [N, E]."""
+        return F.embedding(positions + self.offset, self.weight)

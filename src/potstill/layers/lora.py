@@ -7,19 +7,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from potstill.layers.transposed_linear import TransposedLinear
+
 
 class LoraLinear(nn.Module):
     """A frozen linear layer and what is learnt beside it (Hu et al. 2021, arXiv:2106.09685, section 4.1).
 
     Takes over the parameters of `base` under the same names, so paths in checkpoints do not change.
     A [rank, in], B [out, rank]; B starts at zero, so the layer starts as `base`. `dropout` is the share of
-    the addition's inputs dropped while training, drawn from torch's own generator.
+    the addition's inputs dropped while training, drawn from torch's own generator. `is_transposed` says that
+    the weight is kept [in, out] (PEFT's fan_in_fan_out).
     """
 
     def __init__(
-        self, base: nn.Linear, *, rank: int, alpha: float, dropout: float, generator: torch.Generator
+        self,
+        base: nn.Linear | TransposedLinear,
+        *,
+        rank: int,
+        alpha: float,
+        dropout: float,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
+        self.is_transposed = isinstance(base, TransposedLinear)
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
         self.weight, self.bias = base.weight, base.bias
         # Uniform as torch initialises a linear layer of its own, in float32: steps are small beside weights.
@@ -34,7 +44,7 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, in] to [N, out]."""
-        y = F.linear(x, self.weight, self.bias)
+        y = F.linear(x, self.weight.T if self.is_transposed else self.weight, self.bias)
         inner = F.linear(F.dropout(x, self.dropout, self.training).to(self.lora_A.dtype), self.lora_A)
         return y + (F.linear(inner, self.lora_B) * self.scaling).to(y.dtype)
 
@@ -42,18 +52,26 @@ class LoraLinear(nn.Module):
         """What the weight would have to grow by, [out, in] in float32."""
         return self.scaling * (self.lora_B.float() @ self.lora_A.float())
 
-    def without(self) -> nn.Linear:
+    def merged_weight(self) -> Tensor:
+        """What a plain layer would have to weigh to compute the same, [out, in] in float32."""
+        weight = self.weight.T if self.is_transposed else self.weight
+        return weight.float() + self.addition()
+
+    def without(self) -> nn.Linear | TransposedLinear:
         """The layer as it was."""
-        out_features, in_features = self.weight.shape
+        layer: nn.Linear | TransposedLinear
         with torch.device("meta"):
-            linear = nn.Linear(in_features, out_features, bias=self.bias is not None)
-        linear.weight, linear.bias = self.weight, self.bias
-        return linear.train(self.training)
+            if self.is_transposed:
+                layer = TransposedLinear(*self.weight.shape)
+            else:
+                layer = nn.Linear(self.weight.shape[1], self.weight.shape[0], bias=self.bias is not None)
+        layer.weight, layer.bias = self.weight, self.bias
+        return layer.train(self.training)
 
     @torch.no_grad()
-    def merged(self) -> nn.Linear:
+    def merged(self) -> nn.Linear | TransposedLinear:
         """A plain layer that computes the same; the weight is changed in place."""
-        self.weight.copy_(self.weight.float() + self.addition())
+        self.weight.copy_(self.merged_weight().T if self.is_transposed else self.merged_weight())
         return self.without()
 
     @torch.no_grad()

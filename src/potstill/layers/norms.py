@@ -57,9 +57,9 @@ class _Normalise(torch.autograd.Function):
 
 
 class LayerNorm(nn.Module):
-    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, in float32 whatever the type of x.
+    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, in float32 whatever x is.
 
-    Ba, Kiros and Hinton 2016, arXiv:1607.06450.
+    Ba, Kiros and Hinton 2016, arXiv:1607.06450, section 3.
     """
 
     def __init__(self, size: int, eps: float) -> None:

@@ -1,7 +1,8 @@
 """Rotary position embeddings: the angle of each token and the turn of queries and keys.
 
-Heads are laid out in two halves, as in Hugging Face checkpoints: number i of the first half turns with
-number i of the second. GGUF files of the Llama family interleave them; `models.gguf_weights` undoes that.
+Heads are laid out in two halves, as in most Hugging Face checkpoints: number i of the first half turns with
+number i of the second. GPT-J's heads interleave them, which `in_halves` undoes; so do GGUF files of the Llama
+family, which `models.gguf_weights` undoes.
 """
 
 import math
@@ -55,15 +56,18 @@ class RopeSettings:
     theta: float
     scaling: LinearScaling | Llama3Scaling | None = None
 
-    def frequencies(self, head_dim: int) -> Tensor:
-        """Radians per position, [D / 2] in float32 on the CPU."""
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu") / head_dim
+    def frequencies(self, rotary_dim: int) -> Tensor:
+        """Radians per position of `rotary_dim` numbers, [R / 2] in float32 on the CPU."""
+        exponents = torch.arange(0, rotary_dim, 2, dtype=torch.float32, device="cpu") / rotary_dim
         frequencies = 1.0 / self.theta**exponents
         return frequencies if self.scaling is None else self.scaling.scale(frequencies)
 
 
 class Rotation(NamedTuple):
-    """Cosines and sines of N tokens, [N, 1, D]; the first half of `sin` is negated, as a turn needs it."""
+    """Cosines and sines of N tokens, [N, 1, R]; the first half of `sin` is negated, as a turn needs it.
+
+    R numbers of each head turn, at most all D.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -75,23 +79,37 @@ class Rope:
     Not a module: frequencies stay float32 whatever the weights are cast to.
     """
 
-    def __init__(self, settings: RopeSettings, head_dim: int) -> None:
-        self._frequencies = settings.frequencies(head_dim)
+    def __init__(self, settings: RopeSettings, rotary_dim: int) -> None:
+        self._frequencies = settings.frequencies(rotary_dim)
 
     def rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation:
         """positions [N] int64."""
         if self._frequencies.device != positions.device:
             self._frequencies = self._frequencies.to(positions.device)
-        angles = positions[:, None].float() * self._frequencies  # [N, D / 2]
+        angles = positions[:, None].float() * self._frequencies  # [N, R / 2]
         cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
         return Rotation(torch.cat((cos, cos), -1)[:, None], torch.cat((-sin, sin), -1)[:, None])
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """x [N, H, D] turned by the angles of its tokens (Su et al. 2021, arXiv:2104.09864, section 3.4.2)."""
-    half = x.shape[-1] // 2
-    swapped = torch.cat((x[..., half:], x[..., :half]), -1)
+    """x [N, H, D], its first R numbers turned by the angles of its tokens.
+
+    Su et al. 2021, arXiv:2104.09864, section 3.4.2.
+    """
+    R = rotation.cos.shape[-1]
+    if x.shape[-1] > R:
+        return torch.cat((rotate(x[..., :R], rotation), x[..., R:]), -1)
+    swapped = torch.cat((x[..., R // 2 :], x[..., : R // 2]), -1)
     return torch.addcmul(x * rotation.cos, swapped, rotation.sin)
+
+
+def in_halves(x: Tensor, rotary_dim: int) -> Tensor:
+    """x [..., D] with its first `rotary_dim` numbers, which turn in neighbouring pairs, in two halves.
+
+    The order of a head's numbers is nobody's business as long as queries and keys have the same.
+    """
+    pairs = x[..., :rotary_dim].reshape(*x.shape[:-1], -1, 2)
+    return torch.cat((pairs[..., 0], pairs[..., 1], x[..., rotary_dim:]), -1)
 
 
 def matmul_dtype(hidden: Tensor) -> torch.dtype:
