@@ -1,5 +1,6 @@
 #include "kernels/attention.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <stdexcept>
@@ -44,7 +45,14 @@ double attend_plainly(const Call& call, const std::vector<float>& q, const std::
         for (std::size_t i = 0; i < D; ++i) {
             score += static_cast<double>(q[(query * call.num_heads + head) * D + i]) * widen(keys[entry + i]);
         }
-        const double weight = std::exp(score * options.scale);
+        score *= options.scale;
+        if (options.bias != nullptr) {
+            const auto width = static_cast<std::int64_t>(options.bias_width);
+            const std::int64_t column = std::clamp<std::int64_t>(seen - position + width / 2, 0, width - 1);
+            score += static_cast<double>(options.bias[static_cast<std::int64_t>(head) * width + column]);
+        }
+        if (options.softcap > 0) score = options.softcap * std::tanh(score / options.softcap);
+        const double weight = std::exp(score);
         mass += weight;
         sum += weight * widen(values[entry + d]);
     }
@@ -52,7 +60,8 @@ double attend_plainly(const Call& call, const std::vector<float>& q, const std::
 }
 
 template <typename T>
-void compare(const Call& call, std::optional<std::int32_t> window) {
+void compare(const Call& call, std::optional<std::int32_t> window, float softcap = 0,
+             std::size_t bias_width = 0) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     const std::size_t D = call.shape.head_size, H = call.num_heads;
@@ -61,7 +70,9 @@ void compare(const Call& call, std::optional<std::int32_t> window) {
     for (T& x : values) narrow_to(normal(random), x);
     std::vector<float> q(call.num_queries() * H * D), out(q.size(), -7.0F);
     for (float& x : q) x = normal(random);
-    const AttentionOptions options{0.3F, window};
+    std::vector<float> bias(H * bias_width);
+    for (float& x : bias) x = normal(random);
+    const AttentionOptions options{0.3F, window, softcap, bias_width ? bias.data() : nullptr, bias_width};
     paged_attention<T>(q, keys, values, call.shape, call.rows(), options, H, out);
     for (std::size_t row = 0; row < call.num_cached.size(); ++row) {
         for (auto query = static_cast<std::size_t>(call.starts[row]);
@@ -91,7 +102,8 @@ void refuses_what_does_not_fit() {
     const std::vector<float> q(good.num_queries() * 8), cache(good.shape.size());
     std::vector<float> out(q.size());
     const auto run = [&](const Call& call, std::optional<std::int32_t> window = {}) {
-        paged_attention<float>(q, cache, cache, call.shape, call.rows(), {1.0F, window}, call.num_heads, out);
+        const AttentionOptions options{1.0F, window};
+        paged_attention<float>(q, cache, cache, call.shape, call.rows(), options, call.num_heads, out);
     };
     run(good);
     Call bad = good;
@@ -125,6 +137,9 @@ void test_attention() {
         compare<bf16>(example(4, 2, 64), window);
         compare<bf16>(example(3, 3, 5), window);
         compare<float>(example(37, 1, 3), window);
+        compare<float>(example(4, 2, 16), window, 1.5F);
+        compare<bf16>(example(4, 4, 16), window, 0, 9);
+        compare<float>(example(4, 2, 8), window, 0, 101);
     }
     refuses_what_does_not_fit();
 }

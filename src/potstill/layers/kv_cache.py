@@ -168,21 +168,39 @@ class PagedAttention:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys.flatten(0, 1)[self._rows.slots] = k.detach().to(keys.dtype)
         values.flatten(0, 1)[self._rows.slots] = v.detach().to(values.dtype)
-        if self._is_native and softcap is None and bias is None:
-            return attend_native(q.detach(), keys, values, self._rows, scale=scale, window=window)
-        return attend_plain(
+        attend = attend_native if self._is_native else attend_plain
+        return attend(
             q.detach(), keys, values, self._rows, scale=scale, window=window, softcap=softcap, bias=bias
         )
 
 
 def attend_native(
-    q: Tensor, keys: Tensor, values: Tensor, rows: PagedRows, *, scale: float, window: int | None
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    rows: PagedRows,
+    *,
+    scale: float,
+    window: int | None,
+    softcap: float | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """What `attend_plain` gives, by the kernel, for float32 and bfloat16 on the CPU."""
     queries = q.float().contiguous()
     out = torch.empty_like(queries)
+    table = None if bias is None else bias.detach().float().contiguous()
     _native.paged_attention(
-        queries, keys, values, rows.block_tables, rows.starts, rows.num_cached, scale, window, out
+        queries,
+        keys,
+        values,
+        rows.block_tables,
+        rows.starts,
+        rows.num_cached,
+        scale,
+        window,
+        out,
+        softcap,
+        table,
     )
     return out.to(q.dtype)
 
