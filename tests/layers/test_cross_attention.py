@@ -58,7 +58,8 @@ def test_prompts_in_blocks_are_seen_as_packed_ones_are(num_kv_heads: int, dtype:
     q, keys, values = (x.detach().to(dtype) for x in inputs(num_kv_heads))
     cache = PagedKVCache(2, 12, 4, num_kv_heads, 8, dtype=dtype)
     tables = [[5], [7, 2, 9], [0]]
-    write_prompts(cache, tables, PROMPT_LENGTHS, [KeysValues(keys * 0, keys * 0), KeysValues(keys, values)])
+    placed = PagedRows.of(tables, [0, 0, 0], PROMPT_LENGTHS, cache)
+    write_prompts(cache, placed, [KeysValues(keys * 0, keys * 0), KeysValues(keys, values)])
     rows = PagedRows.of([[1], [3], [4, 6]], [0, 2, 1], QUERY_LENGTHS, cache)
     cross = PagedCrossAttention(rows, PromptRows.of(tables, PROMPT_LENGTHS, cache), cache)
     got = cross.attend(1, q, scale=0.3)

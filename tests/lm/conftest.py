@@ -1,12 +1,14 @@
-"""A Gemma with a BOS and a Llama without one, of a few thousand random weights."""
+"""A Gemma with a BOS, a Llama without one and a T5, of a few thousand random weights."""
 
 from typing import Literal
 
 import pytest
 import torch
 
+from lm.random_t5 import random_t5
 from potstill.layers.rope import RopeSettings
 from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
 
@@ -48,3 +50,8 @@ def gemma() -> NeuralDecoder:
 @pytest.fixture
 def llama() -> NeuralDecoder:
     return NeuralDecoder(random_decoder("llama"), bos_id=None, kv_bytes=1 << 20, block_size=4)
+
+
+@pytest.fixture
+def t5() -> EncoderDecoder:
+    return EncoderDecoder(random_t5(), kv_bytes=1 << 20, block_size=4)

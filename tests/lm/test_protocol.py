@@ -42,6 +42,7 @@ EVERY_LM = {
     "table": lambda request: table(),
     "gemma": lambda request: request.getfixturevalue("gemma"),
     "llama": lambda request: request.getfixturevalue("llama"),
+    "t5": lambda request: request.getfixturevalue("t5"),
     "infinigram": lambda request: infinigram(61),
     "infinigram on disk": lambda request: infinigram_on_disk(request.getfixturevalue("tmp_path")),
     "interpolated table": lambda request: InterpolatedModel(infinigram(3), table(), WEIGHTS),
@@ -69,8 +70,26 @@ def contexts(vocab_size, count=7):
         yield Context(shared[: index + 4], own)
 
 
+def contexts_that_begin_alike(decoder):
+    """In their first positions, as far as a block goes; for an encoder-decoder that is their outputs."""
+    for context in contexts(decoder.vocab_size):
+        if decoder.encodes_prompt:
+            yield Context((5, 1), context.prompt_ids[:4] + context.output_ids)
+        else:
+            yield context
+
+
+def num_positions(decoder, context):
+    num_tokens = len(context.output_ids) if decoder.encodes_prompt else context.num_tokens
+    return decoder.num_prepended + num_tokens
+
+
 def table_for(num_positions, decoder, blocks):
     return [next(blocks) for _ in range(-(-num_positions // decoder.block_size))]
+
+
+def encoder_table_for(context, decoder, blocks):
+    return table_for(len(context.prompt_ids), decoder, blocks) if decoder.encodes_prompt else []
 
 
 def assert_same_distribution(decoder, scores, asked):
@@ -93,6 +112,8 @@ def test_every_language_model_gives_a_distribution(lm):
 
 
 def test_a_distribution_does_not_depend_on_where_prompt_ends_and_output_begins(lm):
+    if getattr(lm, "encodes_prompt", False):
+        pytest.skip("an encoder reads the prompt and a decoder the output")
     first, second = lm.next_logprobs([Context((1, 0, 2)), Context((1,), (0, 2))])
     np.testing.assert_allclose(first, second, atol=1e-5)
 
@@ -101,16 +122,27 @@ def test_a_step_over_whole_contexts_equals_the_definition(decoder):
     asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
     rows = []
     for context in asked:
-        size = decoder.num_prepended + context.num_tokens
-        rows.append(StepRow(context, 0, size, table_for(size, decoder, blocks)))
+        size = num_positions(decoder, context)
+        encoder_table = encoder_table_for(context, decoder, blocks)
+        rows.append(
+            StepRow(
+                context,
+                0,
+                size,
+                table_for(size, decoder, blocks),
+                encoder_table=encoder_table,
+                encodes=bool(encoder_table),
+            )
+        )
     assert_same_distribution(definition(decoder), decoder.step(rows), asked)
 
 
 def test_steps_of_a_few_positions_each_equal_the_definition(decoder):
     """Pieces of prompts, single tokens, and rows that want no logits, mixed in one step."""
     asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
-    sizes = [decoder.num_prepended + context.num_tokens for context in asked]
+    sizes = [num_positions(decoder, context) for context in asked]
     tables = [table_for(size, decoder, blocks) for size in sizes]
+    encoder_tables = [encoder_table_for(context, decoder, blocks) for context in asked]
     done = [0] * len(asked)
     rng = random.Random(2)
     while any(now < size for now, size in zip(done, sizes, strict=True)):
@@ -120,7 +152,19 @@ def test_steps_of_a_few_positions_each_equal_the_definition(decoder):
             if num_new == 0:
                 continue
             is_last = done[index] + num_new == size
-            rows.append(StepRow(context, done[index], num_new, tables[index], wants_logits=is_last))
+            is_first = done[index] == 0
+            encoder_table = encoder_tables[index]
+            rows.append(
+                StepRow(
+                    context,
+                    done[index],
+                    num_new,
+                    tables[index],
+                    is_last,
+                    encoder_table,
+                    encodes=is_first and decoder.encodes_prompt,
+                )
+            )
             done[index] += num_new
             finished += [context] if is_last else []
         if not rows:
@@ -132,12 +176,23 @@ def test_steps_of_a_few_positions_each_equal_the_definition(decoder):
 
 
 def test_rows_may_share_blocks_that_the_same_step_fills(decoder):
-    asked, blocks = list(contexts(decoder.vocab_size)), iter(range(decoder.num_blocks))
-    size = decoder.num_prepended + asked[0].num_tokens
-    rows = [StepRow(asked[0], 0, size, table_for(size, decoder, blocks))]
+    """The prompt's blocks too, where an encoder reads it."""
+    asked, blocks = list(contexts_that_begin_alike(decoder)), iter(range(decoder.num_blocks))
+    encoder_table = encoder_table_for(asked[0], decoder, blocks)
+    size = num_positions(decoder, asked[0])
+    first = StepRow(asked[0], 0, size, table_for(size, decoder, blocks), True, encoder_table, True)
+    rows = [first if decoder.encodes_prompt else first._replace(encodes=False)]
     for context in asked[1:]:
-        size = decoder.num_prepended + context.num_tokens
+        size = num_positions(decoder, context)
         own = table_for(size - decoder.block_size, decoder, blocks)
-        shared = rows[0].block_table[:1]
-        rows.append(StepRow(context, decoder.block_size, size - decoder.block_size, shared + own))
+        table = rows[0].block_table[:1] + own
+        rows.append(
+            StepRow(
+                context,
+                decoder.block_size,
+                size - decoder.block_size,
+                table,
+                encoder_table=encoder_table,
+            )
+        )
     assert_same_distribution(definition(decoder), decoder.step(rows), asked)

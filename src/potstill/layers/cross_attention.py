@@ -84,6 +84,10 @@ class PromptRows:
         rows = PagedRows.of(block_tables, [length - 1 for length in lengths], [1] * len(lengths), cache)
         return cls(rows.block_tables, rows.num_cached + 1)
 
+    def twice(self) -> "PromptRows":
+        """The prompt of one sequence for two."""
+        return PromptRows(self.block_tables.repeat(2, 1), self.lengths.repeat(2))
+
 
 class PagedCrossAttention:
     """The same over prompts whose keys and values lie in blocks. No gradients."""
@@ -108,14 +112,8 @@ class PagedCrossAttention:
         return attend(q.detach(), keys, values, self._rows, scale=scale, window=None)
 
 
-def write_prompts(
-    cache: PagedKVCache,
-    block_tables: Sequence[Sequence[int]],
-    lengths: Sequence[int],
-    keys_values: Sequence[KeysValues],
-) -> None:
-    """Put the keys and values of prompts in a row, [L] of [S, K, D], into the prompts' blocks."""
-    slots = PagedRows.of(block_tables, [0] * len(lengths), lengths, cache).slots
+def write_prompts(cache: PagedKVCache, rows: PagedRows, keys_values: Sequence[KeysValues]) -> None:
+    """Put the keys and values of whole prompts in a row, [L] of [S, K, D], where `rows` says."""
     for layer, (keys, values) in enumerate(keys_values):
-        cache.keys[layer].flatten(0, 1)[slots] = keys.detach().to(cache.dtype)
-        cache.values[layer].flatten(0, 1)[slots] = values.detach().to(cache.dtype)
+        cache.keys[layer].flatten(0, 1)[rows.slots] = keys.detach().to(cache.dtype)
+        cache.values[layer].flatten(0, 1)[rows.slots] = values.detach().to(cache.dtype)
