@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from potstill.cli.configuration import UserSettings, load_configuration
+from potstill.cli.configuration import UserSettings, apply_hub, load_configuration
 from potstill.errors import ConfigError
 from potstill.files import write_text
+from potstill.hub.mirrors import mirrors
 
 
 def write_user_file(folder: Path, text: str) -> Path:
@@ -29,6 +30,8 @@ def test_environment_wins_over_file_and_file_over_default(
         "device.name": "default",
         "device.threads": "POTSTILL_DEVICE_THREADS",
         "hub.endpoint": "default",
+        "hub.mirrors": "default",
+        "hub.modelscope_mirrors": "default",
         "hub.offline": "POTSTILL_HUB_OFFLINE",
     }
 
@@ -104,10 +107,28 @@ def test_an_empty_variable_names_no_file(tmp_path: Path) -> None:
     assert load_configuration(environment).settings == UserSettings()
 
 
-@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:999999", "http://hub:port"])
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:999999", "http://hub:port", "hub"])
 def test_an_address_of_a_hub_that_is_none_is_told(
     potstill: Command, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", address)
     done = potstill("model", "pull", "org/name")
-    assert done.code == 2 and f"HF_ENDPOINT is {address!r}" in done.err
+    assert done.code == 2 and "HF_ENDPOINT" in done.err and repr(address) in done.err
+
+
+def test_mirrors_of_the_file_go_where_the_hub_reads_them_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MIRRORS", "MODELSCOPE_MIRRORS"):
+        # Set and taken back at the end, because they are set below.
+        monkeypatch.setenv(f"POTSTILL_HUB_{name}", "")
+        monkeypatch.delenv(f"POTSTILL_HUB_{name}")
+    write_user_file(
+        tmp_path, '[hub]\nmirrors = ["https://a", "https://b"]\nmodelscope_mirrors = ["https://c"]\n'
+    )
+    monkeypatch.setenv("POTSTILL_HUB_MODELSCOPE_MIRRORS", "https://d, https://e")
+    hub = load_configuration().settings.hub
+    assert hub.modelscope_mirrors == ("https://d", "https://e")
+    apply_hub(hub)
+    assert mirrors("POTSTILL_HUB_MIRRORS") == ["https://a", "https://b"]
+    assert mirrors("POTSTILL_HUB_MODELSCOPE_MIRRORS") == ["https://d", "https://e"]

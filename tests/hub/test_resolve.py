@@ -61,7 +61,19 @@ def test_an_unfinished_run_says_how_to_finish_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["no-such-model", "./missing", "/missing/folder", "a/b/c", "", "../x", "ms://a/b", "~/none"]
+    "name",
+    [
+        "no-such-model",
+        "./missing",
+        "/missing/folder",
+        "a/b/c",
+        "",
+        "../x",
+        "ms://a",
+        "ms://a/b/c",
+        "a/b@",
+        "~/none",
+    ],
 )
 def test_an_unknown_name_says_what_a_model_can_be(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from potstill.devices import MAX_THREADS
 from potstill.errors import ConfigError
+from potstill.hub.mirrors import check_address
 from potstill.settings import field_types, from_table, to_table
 
 _PREFIX, _FILE_VARIABLE = "POTSTILL_", "POTSTILL_CONFIG"
@@ -49,11 +49,15 @@ class DeviceSettings:
 class HubSettings:
     """Where models come from; the hub library's own variables HF_ENDPOINT and HF_HUB_OFFLINE win.
 
-    endpoint  address of the hub or of a mirror; left out: the public hub
-    offline   whether nothing is ever fetched
+    endpoint            address of the hub or of a mirror; left out: the public hub
+    mirrors             addresses asked in order for what that one lacks or does not answer
+    modelscope_mirrors  the same for ms:// ids, after MODELSCOPE_ENDPOINT
+    offline             whether nothing is ever fetched
     """
 
     endpoint: str | None = None
+    mirrors: tuple[str, ...] = ()
+    modelscope_mirrors: tuple[str, ...] = ()
     offline: bool = False
 
 
@@ -105,19 +109,16 @@ def apply_hub(hub: HubSettings) -> None:
     """Hand the hub settings to the hub library, which reads its environment when it is first imported."""
     if hub.endpoint:
         os.environ.setdefault("HF_ENDPOINT", hub.endpoint)
+    for key, addresses in (("MIRRORS", hub.mirrors), ("MODELSCOPE_MIRRORS", hub.modelscope_mirrors)):
+        if addresses:
+            os.environ.setdefault(f"{_PREFIX}HUB_{key}", ",".join(addresses))
     if hub.offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    _check_endpoint(os.environ.get("HF_ENDPOINT", ""))
+    if address := os.environ.get("HF_ENDPOINT"):
+        # The hub library reads it as it is imported, and fails there on one that is none.
+        check_address("HF_ENDPOINT", address)
     # The library reports usage to its hub unless it is told not to; potstill sends nothing anywhere.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
-
-def _check_endpoint(address: str) -> None:
-    """The hub library reads the address as it is imported, and fails there on one that is none."""
-    try:
-        _ = urlsplit(address).port
-    except ValueError as error:
-        raise ConfigError(f"HF_ENDPOINT is {address!r}, which is no address ({error}). Correct it.") from None
 
 
 def known_keys() -> list[str]:
@@ -148,8 +149,11 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _from_environment(name: str, key: str, text: str) -> Any:
-    """Environment variables are texts: numbers and truth values are read, the rest stays."""
+    """Environment variables are texts: numbers, truth values and lists between commas are read, the rest
+    stays."""
     kind = field_types(field_types(UserSettings)[name])[key]
+    if kind == tuple[str, ...]:
+        return [part.strip() for part in text.split(",") if part.strip()]
     if kind is bool:
         return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
     if kind == int | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from potstill.cli.options import Device, Json, Model, Quiet, Threads
+from potstill.cli.options import Device, Json, Model, Quiet, Revision, Threads
 
 Prompts = Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to go on from.")]
 MaxTokens = Annotated[int | None, typer.Option(metavar="N", help="New tokens at most.")]
@@ -26,6 +26,7 @@ Stop = Annotated[
 def generate(
     model: Model,
     prompts: Prompts,
+    revision: Revision = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     top_p: TopP = None,
@@ -46,17 +47,15 @@ def generate(
     from potstill.progress import progress_for
 
     _refuse_broken_characters([*prompts, *(stop or [])])
-    values = {
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "seed": seed,
-    }
-    changes = {**values, "stop": tuple(stop) if stop else None}
+    values = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    changes = {**values, "seed": seed, "stop": tuple(stop) if stop else None}
     device = use_machine(device, threads)
     writer = open_writer(
-        model, device=device, changes=changes, progress=progress_for(sys.stderr, quiet=quiet)
+        model,
+        revision=revision,
+        device=device,
+        changes=changes,
+        progress=progress_for(sys.stderr, quiet=quiet),
     )
     if len(prompts) == 1 and sys.stdout.isatty() and not json_:
         show_stream(writer, prompts[0])

@@ -5,14 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from potstill.cli.options import Json, Model, Quiet
+from potstill.cli.options import Json, Model, Quiet, Revision, Threads
 
 if TYPE_CHECKING:
     from potstill.hub.resolve import LocalModel
 
 app = typer.Typer(help="See which models are here, fetch one, look into one.", no_args_is_help=True)
 
-Revision = Annotated[str | None, typer.Option(metavar="REV", help="A branch, tag or commit of a hub id.")]
+Bench = Annotated[
+    bool,
+    typer.Option(
+        "--bench", help="Measure this machine's peaks, and the model's speed on its CPU beside them."
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="With --bench: weights in bf16, fp32 or int8; left out: the faster."),
+]
 
 
 @app.command("list")
@@ -23,7 +32,7 @@ def list_models(json_: Json = False) -> None:
 
     user = load_configuration().settings
     apply_hub(user.hub)
-    models = [*_embedded(), *_students(user.paths.runs), *_fetched()]
+    models = [*_embedded(), *_students(user.paths.runs), *_fetched(), *_from_modelscope()]
     if json_:
         print_json("potstill.model-list/1", {"models": models})
         return
@@ -44,12 +53,21 @@ def pull(model: Model, revision: Revision = None, quiet: Quiet = False, json_: J
 
 
 @app.command()
-def show(model: Model, revision: Revision = None, quiet: Quiet = False, json_: Json = False) -> None:
-    """Show a model's architecture, size and files."""
-    from potstill.cli.output import print_json, print_table
+def show(
+    model: Model,
+    revision: Revision = None,
+    bench: Bench = False,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Show a model's architecture, size and files; with --bench also how fast it is on this machine."""
+    from potstill.cli.output import print_json
     from potstill.runs.student import read_card
     from potstill.settings import to_table
 
+    _refuse_without_bench(bench, dtype=dtype, threads=threads)
     found = _resolve(model, revision, quiet)
     card = read_card(found.path) if found.path.is_dir() else None
     told = {
@@ -57,19 +75,46 @@ def show(model: Model, revision: Revision = None, quiet: Quiet = False, json_: J
         "config": _config(found.path),
         "student": to_table(card) if card else None,
         "files": _files(found.path),
+        "bench": _measured(found.path, dtype, threads, quiet) if bench else None,
     }
     if json_:
         print_json("potstill.model-show/1", told)
-        return
+    else:
+        _show(told)
+
+
+def _show(told: dict[str, Any]) -> None:
+    from potstill.cli.model_bench import show as show_bench
+    from potstill.cli.output import print_table
+
     rows = [(key, told[key]) for key in ("name", "origin", "path", "revision") if told[key]]
     rows += [(key, value) for key, value in told["config"].items() if value is not None]
-    if card:
-        rows += [("task", card.task), ("prompt", card.prompt_template)]
+    if told["student"]:
+        rows += [("task", told["student"]["task"]), ("prompt", told["student"]["prompt_template"])]
     print_table(("field", "value"), rows)
     print()
-    print_table(
-        ("file", "bytes"), [(file["name"], f"{file['bytes']:,}") for file in told["files"]], right=("bytes",)
-    )
+    files = [(file["name"], f"{file['bytes']:,}") for file in told["files"]]
+    print_table(("file", "bytes"), files, right=("bytes",))
+    if told["bench"]:
+        show_bench(told["bench"])
+
+
+def _measured(path: Path, dtype: str | None, threads: int | None, quiet: bool) -> dict[str, Any]:
+    import sys
+
+    from potstill.cli.model_bench import measure
+    from potstill.progress import progress_for
+
+    progress = progress_for(sys.stderr, quiet=quiet)
+    return measure(path, dtype=dtype or "auto", threads=threads, progress=progress)
+
+
+def _refuse_without_bench(bench: bool, **options: object) -> None:
+    from potstill.errors import UsageError
+
+    for name, value in options.items():
+        if value is not None and not bench:
+            raise UsageError(f"--{name} has an effect with --bench only.")
 
 
 def _resolve(name: str, revision: str | None, quiet: bool) -> "LocalModel":
@@ -151,3 +196,13 @@ def _fetched() -> list[dict[str, Any]]:
         return []
     repos = sorted((repo for repo in cache.repos if repo.repo_type == "model"), key=lambda repo: repo.repo_id)
     return [{"name": repo.repo_id, "origin": "hub", "bytes": repo.size_on_disk, "note": ""} for repo in repos]
+
+
+def _from_modelscope() -> list[dict[str, Any]]:
+    from potstill.hub.modelscope import fetched_models
+    from potstill.hub.resolve import modelscope_folder
+
+    return [
+        {"name": name, "origin": "modelscope", "bytes": num_bytes, "note": ""}
+        for name, num_bytes in fetched_models(modelscope_folder())
+    ]

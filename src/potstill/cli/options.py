@@ -8,8 +8,11 @@ from potstill.devices import MAX_THREADS
 
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id or gemma-3-270m."),
+    typer.Argument(
+        metavar="MODEL", help="A folder, a GGUF file, a run's folder, a hub id, an ms:// id or gemma-3-270m."
+    ),
 ]
+Revision = Annotated[str | None, typer.Option(metavar="REV", help="A branch, tag or commit of a hub id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with a `schema`.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]

@@ -43,12 +43,19 @@ def use_machine(device: str | None, threads: int | None) -> str | None:
     return device or user.device.name
 
 
-def open_writer(name: str, *, device: str | None, changes: Mapping[str, Any], progress: Progress) -> Writer:
+def open_writer(
+    name: str,
+    *,
+    device: str | None,
+    changes: Mapping[str, Any],
+    progress: Progress,
+    revision: str | None = None,
+) -> Writer:
     """The model called `name`; `changes` are sampling parameters that are not None and win over its own."""
     from potstill.engine.load import load_generator
     from potstill.hub.resolve import resolve
 
-    model = resolve(name, progress=progress)
+    model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
     sampling = replace(
         card.sampling if card else SamplingParams(),

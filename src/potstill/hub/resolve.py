@@ -9,13 +9,18 @@ from platformdirs import user_cache_path
 
 from potstill.errors import ModelMissing
 from potstill.hub.embedded import EMBEDDED, assemble
-from potstill.hub.huggingface import HubModel, fetch
+from potstill.hub.huggingface import fetch
+from potstill.hub.listing import FetchedModel, HubModel
+from potstill.hub.modelscope import fetch_from_modelscope
 from potstill.hub.weight_files import ADAPTER_FILE, holds_weights, only_pickles, pickle_refusal
 from potstill.progress import Progress
 
-Origin = Literal["folder", "gguf", "embedded", "run", "hub"]
+Origin = Literal["folder", "gguf", "embedded", "run", "hub", "modelscope"]
 
-_HUB_NAME = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:/(?P<file>[\w.-]+\.gguf))?")
+_HUB_NAME = re.compile(
+    r"(?P<site>ms://)?(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:/(?P<file>[\w.-]+\.gguf))?"
+    r"(?:@(?P<revision>[A-Za-z0-9][\w./-]*))?"
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ def resolve(name: str, *, revision: str | None = None, progress: Progress) -> Lo
     """A folder, a .gguf file, a run's folder (its student), an embedded model's name, or a hub id.
 
     What exists on this machine is taken first. A hub id is `org/name`, or `org/name/FILE.gguf` for one file
-    of several; only a hub id takes a `revision` (a branch, tag or commit). Raises ModelMissing.
+    of several; `ms://` before it means ModelScope. Only a hub id takes a `revision` (a branch, tag or
+    commit), which may stand in the name too: `org/name@REV`. Raises ModelMissing.
     """
     path = Path(name).expanduser()
     hub = _HUB_NAME.fullmatch(name)
@@ -55,11 +61,26 @@ def resolve(name: str, *, revision: str | None = None, progress: Progress) -> Lo
     if hub is None or name.startswith((".", "~")):
         raise ModelMissing(
             f"There is no model {name!r}. MODEL is a folder with config.json and *.safetensors, a .gguf "
-            f"file, a run's folder, a hub id such as google/gemma-3-270m, or {', '.join(EMBEDDED)}."
+            f"file, a run's folder, a hub id such as google/gemma-3-270m, a ModelScope id such as "
+            f"ms://Qwen/Qwen3-0.6B, or {', '.join(EMBEDDED)}."
         )
-    wanted = HubModel(hub["id"], revision or "main", hub["file"])
-    found = fetch(wanted, user_cache_path("potstill") / "hub", progress=progress)
-    return LocalModel(found.path, name, "hub", found.commit)
+    if revision is not None and hub["revision"] not in (None, revision):
+        raise ModelMissing(f"{name} names another revision than {revision}. Leave one of them out.")
+    found = _fetched(hub, revision or hub["revision"], progress)
+    return LocalModel(found.path, name, "modelscope" if hub["site"] else "hub", found.commit)
+
+
+def modelscope_folder() -> Path:
+    """Where models from ModelScope are kept."""
+    return user_cache_path("potstill") / "modelscope"
+
+
+def _fetched(hub: re.Match[str], revision: str | None, progress: Progress) -> FetchedModel:
+    records = user_cache_path("potstill") / "hub"
+    if hub["site"]:
+        model = HubModel(hub["id"], revision or "master", hub["file"])
+        return fetch_from_modelscope(model, modelscope_folder(), records, progress=progress)
+    return fetch(HubModel(hub["id"], revision or "main", hub["file"]), records, progress=progress)
 
 
 def _in_folder(folder: Path, name: str) -> LocalModel:

@@ -6,6 +6,8 @@ ADAPTER_FILE = "adapter_config.json"
 
 # Weights, their description, the vocabulary and its template, the terms: nothing that can be run.
 ALLOWED_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".gguf", ".txt", ".md")
+# How sentence-transformers says that a text's vector is pooled; its other subfolders hold other formats.
+ALLOWED_SUBFILES = ("1_Pooling/config.json",)
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -26,8 +28,13 @@ def pickle_refusal(where: str, names: Iterable[str]) -> str:
 
 
 def files_to_fetch(names: Sequence[str]) -> list[str]:
-    """The allowed files at the top of a repository, without GGUF files where there are safetensors."""
-    allowed = [name for name in names if "/" not in name and name.endswith(ALLOWED_SUFFIXES)]
+    """The allowed files at the top of a repository and the pooling of an encoder's vectors, without GGUF
+    files where there are safetensors."""
+    allowed = [
+        name
+        for name in names
+        if name in ALLOWED_SUBFILES or ("/" not in name and name.endswith(ALLOWED_SUFFIXES))
+    ]
     if any(name.endswith(".safetensors") for name in allowed):
         # `consolidated` holds the same weights again, in another layout.
         return [

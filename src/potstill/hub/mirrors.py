@@ -1,0 +1,55 @@
+"""Several addresses of a hub, tried in order."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from potstill.errors import ConfigError
+from potstill.hub.listing import HubLacks, HubUnreachable
+
+_Result = TypeVar("_Result")
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids to ask anyone; its values are those that huggingface-hub knows."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def mirrors(variable: str) -> list[str]:
+    """The addresses in an environment variable, between commas; ConfigError for what is no address."""
+    addresses = [part.strip().rstrip("/") for part in os.environ.get(variable, "").split(",")]
+    for address in filter(None, addresses):
+        check_address(variable, address)
+    return [address for address in addresses if address]
+
+
+def check_address(variable: str, address: str) -> None:
+    """ConfigError unless it is http or https, a host, and nothing that belongs in a token's place."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{variable} is {address!r}, which is no address ({error}). Correct it.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ConfigError(
+            f"{variable} names {address!r}; an address is like https://hub.example. Correct it."
+        )
+
+
+def first_that_has(endpoints: Sequence[str], shown: str, fetch: Callable[[str], _Result]) -> _Result:
+    """What `fetch` gives for the first address that has the model and answers to the end.
+
+    Each one that fails is told on stderr when another follows. Where all fail, HubUnreachable if any of them
+    might do another time, else the HubLacks of the first.
+    """
+    failures: list[HubLacks | HubUnreachable] = []
+    for endpoint, following in zip(endpoints, [*endpoints[1:], None], strict=True):
+        try:
+            return fetch(endpoint)
+        except (HubLacks, HubUnreachable) as error:
+            failures.append(error)
+            if following is not None:
+                print(f"{shown}: {error}; trying {following}", file=sys.stderr)
+    raise next((error for error in failures if isinstance(error, HubUnreachable)), failures[0])
