@@ -66,7 +66,58 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "qwen3": ("Qwen3", {"tie_word_embeddings": True}),
     "qwen3 biases": ("Qwen3", {"attention_bias": True}),
+    "mistral": ("Mistral", {"sliding_window": 5}),
+    "mistral without windows": ("Mistral", {"sliding_window": None, "tie_word_embeddings": True}),
+    "gemma2": (
+        "Gemma2",
+        {
+            "sliding_window": 4,
+            "query_pre_attn_scalar": 24,
+            "attn_logit_softcapping": 2.0,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "gemma2 published": ("Gemma2", {"sliding_window": 6, "query_pre_attn_scalar": 16}),
+    "gpt2": ("GPT2", {}),
+    "gpt2 own inner size": (
+        "GPT2",
+        {"n_inner": 40, "scale_attn_weights": False, "activation_function": "relu"},
+    ),
+    "gpt_neox": ("GPTNeoX", {}),
+    "gpt_neox in a row": (
+        "GPTNeoX",
+        {
+            "use_parallel_residual": False,
+            "attention_bias": False,
+            "rope_parameters": LINEAR | {"rope_theta": 300.0, "partial_rotary_factor": 0.5},
+            "tie_word_embeddings": True,
+        },
+    ),
+    "gptj": ("GPTJ", {"rotary_dim": 4}),
+    "opt": ("OPT", {}),
+    "opt without biases": ("OPT", {"enable_bias": False, "tie_word_embeddings": False}),
 }
+# Families whose configs spell sizes in their own way.
+SIZES = {
+    "GPT2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
+    "GPTJ": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
+    "GPTNeoX": {
+        "hidden_size": 64,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+    },
+    "OPT": {
+        "hidden_size": 32,
+        "ffn_dim": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "word_embed_proj_dim": 32,
+    },
+}
+COMMON = {name: TINY[name] for name in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")}
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +144,13 @@ def reference_model() -> Callable[[str], Any]:
     def make(name: str) -> Any:
         class_name, changes = FAMILIES[name]
         config_class = "Gemma3TextConfig" if class_name == "Gemma3" else f"{class_name}Config"
-        values = TINY | dict(changes)
+        model_class = "GPT2LMHeadModel" if class_name == "GPT2" else f"{class_name}ForCausalLM"
+        values = (COMMON | SIZES[class_name] if class_name in SIZES else TINY) | dict(changes)
         if class_name == "Qwen2":
             del values["head_dim"]
         config = getattr(transformers, config_class)(**values, attn_implementation="eager")
         torch.manual_seed(1)
-        model = getattr(transformers, f"{class_name}ForCausalLM")(config).float().eval()
+        model = getattr(transformers, model_class)(config).float().eval()
         for parameter in model.parameters():
             spread = 0.2 if parameter.ndim > 1 else 0.3
             parameter.data += spread * torch.randn(parameter.shape)

@@ -135,7 +135,7 @@ def test_a_missing_field_is_named(name: str) -> None:
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
         ({"rms_norm_eps": 0}, "norm_eps is 0"),
         ({"rms_norm_eps": 10**400}, "rms_norm_eps is 10+"),
-        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"hidden_act": "mish"}, "hidden_act is 'mish'"),
         ({"rope_theta": 0.0}, "rope.theta is 0"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 2}}, "rope_scaling: rope_type is 'yarn'"),
         ({"rope_scaling": {"rope_type": "linear"}}, "rope_scaling: factor is missing"),

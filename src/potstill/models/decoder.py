@@ -109,21 +109,24 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self._add_body(_NAMES.get(config.model_type, _Names()).body, DecoderBody(config))
+        self.body_path = _NAMES.get(config.model_type, _Names()).body
+        self._add_body(DecoderBody(config))
         if not config.tied:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.family.head_bias)
 
-    def _add_body(self, path: str, body: DecoderBody) -> None:
+    def _add_body(self, body: DecoderBody) -> None:
         """OPT's stands inside a `model` that holds nothing else."""
-        outer, _, inner = path.rpartition(".")
-        parent = nn.Module()
+        outer, _, inner = self.body_path.rpartition(".")
         if outer:
-            self.add_module(outer, parent)
-        (parent if outer else self).add_module(inner, body)
+            self.add_module(outer, nn.Module())
+        self.get_submodule(outer).add_module(inner, body)
 
     @property
     def body(self) -> DecoderBody:
-        return next(module for module in self.modules() if isinstance(module, DecoderBody))
+        """Everything below the head, whatever the family calls it."""
+        body = self.get_submodule(self.body_path)
+        assert isinstance(body, DecoderBody)
+        return body
 
     def forward(self, token_ids: Tensor, attention: Attention) -> Tensor:
         """token_ids [N] of whole or continued sequences; returns hidden states [N, E], final norm applied."""

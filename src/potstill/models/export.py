@@ -9,6 +9,7 @@ from torch import Tensor
 
 from potstill.files import write_json, writing_folder
 from potstill.models.adapters import adapted_layers
+from potstill.models.checkpoint_names import published_name
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
 from potstill.models.hf_config import config_to_json
@@ -58,6 +59,6 @@ def _generation_config(config: DecoderConfig) -> dict[str, Any]:
 
 def _tensors(decoder: Decoder, dtype: torch.dtype) -> dict[str, Tensor]:
     return {
-        name: parameter.detach().to(device="cpu", dtype=dtype).contiguous()
+        published_name(decoder.config, name): parameter.detach().to(device="cpu", dtype=dtype).contiguous()
         for name, parameter in decoder.named_parameters()
     }

@@ -33,12 +33,23 @@ class Fields:
     def has(self, name: str) -> bool:
         return self._table.get(name) is not None
 
+    def mentions(self, name: str) -> bool:
+        """Whether the name is there at all, be it with null."""
+        return name in self._table
+
     def integer(self, name: str, default: int | None = None) -> int:
         value = self._value(name, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.error(name, f"is {value!r}; a whole number belongs there")
+        return value
+
+    def count(self, name: str, high: int, default: int | None = None) -> int:
+        """A whole number from 1 to `high`."""
+        value = self.integer(name, default)
+        if not 1 <= value <= high:
+            raise self.error(name, f"is {value}; it must be in 1 to {high:,}")
         return value
 
     def optional_integer(self, name: str) -> int | None:

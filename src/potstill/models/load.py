@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 
 from potstill.errors import DamagedError, ModelMissing
+from potstill.models.checkpoint_names import is_no_parameter, names_in
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
 from potstill.models.gguf_file import GgufFile
 from potstill.models.hf_config import config_from_json
 from potstill.models.registry import read_table
 from potstill.models.weights import empty, fill
-
-# Precomputed tables of old checkpoints, and the head of a tied model written twice.
-_IGNORED_ENDINGS = ("rotary_emb.inv_freq",)
 
 
 def load_decoder(path: Path, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> Decoder:
@@ -40,13 +38,17 @@ def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device | str) -
     from potstill.models.safetensors_file import SafetensorsFolder
 
     config = read_config(folder)
-    decoder = empty(partial(Decoder, config))
-
-    def is_ignored(name: str) -> bool:
-        return name.endswith(_IGNORED_ENDINGS) or (config.tied and name == "lm_head.weight")
-
     source = SafetensorsFolder(folder)
-    return fill(decoder, source, str(folder), dtype=dtype, device=device, is_ignored=is_ignored)
+    decoder = empty(partial(Decoder, config))
+    return fill(
+        decoder,
+        source,
+        str(folder),
+        dtype=dtype,
+        device=device,
+        stored_name=names_in(config, frozenset(source.names()), decoder.body_path.partition(".")[0]),
+        is_ignored=partial(is_no_parameter, config),
+    )
 
 
 def _load_gguf(path: Path, dtype: torch.dtype, device: torch.device | str) -> Decoder:
