@@ -65,16 +65,21 @@ class EngineGenerator:
     def _encoded(self, requests: Sequence[TextRequest]) -> Iterator["_Prompt"]:
         for start in range(0, len(requests), _ENCODED_AT_ONCE):
             prompts = [request.prompt for request in requests[start : start + _ENCODED_AT_ONCE]]
-            for offset, prompt_ids in enumerate(self.tokenizer.encode_batch(prompts)):
+            for offset, prompt_ids in enumerate(self._prompt_ids(prompts)):
                 yield _Prompt(start + offset, prompt_ids)
+
+    def _prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
+        """What the model is asked; encoders are trained on texts that end with EOS."""
+        end = list(self.tokenizer.eos_ids[:1]) if self.engine.decoder.encodes_prompt else []
+        return [ids + end for ids in self.tokenizer.encode_batch(prompts)]
 
     def _check_fit(self, requests: Sequence[TextRequest]) -> None:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
             try:
-                if request.prompt and self.engine.fits(len(request.prompt.encode()), request.sampling):
+                if request.prompt and self.engine.fits(1 + len(request.prompt.encode()), request.sampling):
                     continue
-                self.engine.check_fits(len(self.tokenizer.encode(request.prompt)), request.sampling)
+                self.engine.check_fits(len(self._prompt_ids([request.prompt])[0]), request.sampling)
             except UsageError as error:
                 raise UsageError(f"Request {index}: {error}") from None
             except UnicodeEncodeError as error:

@@ -1,7 +1,7 @@
 """An encoder-decoder as a language model: the prompt is encoded once, the output decoded token by token.
 
 What the decoder sees of a prompt, keys and values of the shape of its own, lies in blocks of the same cache.
-A prompt is what the encoder was trained on, so it ends with EOS: `with_end` puts it there.
+A prompt is taken as it is: whoever tokenizes it ends it with EOS, as encoders are trained on it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,11 +56,6 @@ class EncoderDecoder:
     @property
     def device(self) -> torch.device:
         return self.runner.device
-
-    def with_end(self, prompt_ids: Sequence[int]) -> tuple[int, ...]:
-        """The prompt as the encoder was trained on it: its last token is EOS."""
-        end = self.runner.config.eos_token_ids[:1]
-        return tuple(prompt_ids) if tuple(prompt_ids[-1:]) == end else (*prompt_ids, *end)
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         self._cache.copy_blocks(pairs)
