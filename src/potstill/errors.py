@@ -9,6 +9,7 @@
     │   ├── ModelMissing       no such model, or it needs a hub that cannot be reached
     │   ├── ExtraMissing       an optional dependency is not installed
     │   ├── DiskFull           no room left where the output goes
+    │   ├── MemoryFull         not enough memory for what was asked
     │   └── DeviceMissing      the device asked for does not exist
     └── DamagedError        5  a file is cut short, altered, or newer than this version reads
 
@@ -51,6 +52,10 @@ class ExtraMissing(MissingError):
 
 
 class DiskFull(MissingError):
+    pass
+
+
+class MemoryFull(MissingError):
     pass
 
 

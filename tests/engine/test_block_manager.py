@@ -2,68 +2,107 @@ import random
 
 import pytest
 
-from potstill.engine.block_manager import BlockManager
+from potstill.engine.block_manager import BlockManager, Chain
 
 
-def test_a_prompt_takes_the_blocks_it_can_need_at_most():
-    blocks = BlockManager(num_blocks=10, block_size=4)
-    allocation = blocks.allocate(range(5), most_positions=13)
-    assert len(set(allocation.block_table)) == 4 and allocation.num_cached == 0
-    assert blocks.num_free == 6
+def tokens_of(ids, size):
+    return lambda block: tuple(ids[block * size : (block + 1) * size])
 
 
-def test_prompts_share_full_blocks_as_far_as_they_agree():
+def fill(blocks, ids, chain=None):
+    """A text in the cache: its blocks, and how many of them were known."""
+    chain = chain or Chain()
+    known = blocks.known(chain, tokens_of(ids, blocks.block_size), (len(ids) - 1) // blocks.block_size)
+    blocks.share(known)
+    table = known + blocks.take(blocks.num_blocks_for(len(ids)) - len(known))
+    blocks.make_findable(chain, table, tokens_of(ids, blocks.block_size), len(ids) // blocks.block_size)
+    return table, len(known)
+
+
+def num_known(blocks, ids):
+    return len(blocks.known(Chain(), tokens_of(ids, blocks.block_size), (len(ids) - 1) // blocks.block_size))
+
+
+def test_texts_share_full_blocks_as_far_as_they_agree():
     blocks = BlockManager(num_blocks=10, block_size=2)
-    first = blocks.allocate([1, 2, 3, 4, 5], most_positions=6)
-    second = blocks.allocate([1, 2, 3, 9, 5], most_positions=6)
-    assert second.num_cached == 2
-    assert second.block_table[0] == first.block_table[0]
-    assert not set(second.block_table[1:]) & set(first.block_table)
+    first, _ = fill(blocks, [1, 2, 3, 4, 5])
+    second, known = fill(blocks, [1, 2, 3, 9, 5])
+    assert known == 1 and second[0] == first[0] and blocks.num_owners(first[0]) == 2
+    assert not set(second[1:]) & set(first) and blocks.num_free == 5
 
 
 def test_equal_blocks_after_different_beginnings_are_not_shared():
     blocks = BlockManager(num_blocks=10, block_size=2)
-    blocks.allocate([1, 2, 3, 4, 0], most_positions=5)
-    assert blocks.num_shared([9, 9, 3, 4, 0]) == 0
+    fill(blocks, [1, 2, 3, 4, 0])
+    assert num_known(blocks, [9, 9, 3, 4, 0]) == 0
 
 
-def test_the_last_position_of_a_prompt_is_always_run():
+def test_only_what_is_filled_can_be_found():
     blocks = BlockManager(num_blocks=10, block_size=2)
-    blocks.allocate([1, 2, 3, 4], most_positions=4)
-    assert blocks.num_shared([1, 2, 3, 4]) == 2
-    assert blocks.num_shared([1, 2, 3, 4, 5]) == 4
+    ids, chain = [1, 2, 3, 4, 5, 6, 7], Chain()
+    table = blocks.take(4)
+    blocks.make_findable(chain, table, tokens_of(ids, 2), 1)
+    assert num_known(blocks, ids) == 1
+    blocks.make_findable(chain, table, tokens_of(ids, 2), 3)
+    assert num_known(blocks, ids) == 3
+
+
+def test_two_that_fill_equal_blocks_side_by_side_go_on_as_one_chain():
+    blocks = BlockManager(num_blocks=10, block_size=2)
+    ids, chains, tables = [1, 2, 3, 4, 5], [Chain(), Chain()], [blocks.take(3), blocks.take(3)]
+    for num_full in (1, 2):
+        for chain, table in zip(chains, tables, strict=True):
+            blocks.make_findable(chain, table, tokens_of(ids, 2), num_full)
+    assert blocks.known(Chain(), tokens_of(ids, 2), 2) == tables[0][:2] and chains[0] == chains[1]
 
 
 def test_released_blocks_are_found_again_until_their_memory_is_needed():
     blocks = BlockManager(num_blocks=4, block_size=2)
-    table = blocks.allocate([1, 2, 3, 4, 5], most_positions=5).block_table
+    table, _ = fill(blocks, [1, 2, 3, 4, 5])
     blocks.release(table)
-    assert blocks.num_free == 4 and blocks.num_shared([1, 2, 3, 4, 5]) == 4
-    # Three blocks are needed: the never shared ones go first, then the end of the chain.
-    blocks.allocate([7, 7, 7, 7, 7], most_positions=6)
-    assert blocks.num_shared([1, 2, 3, 4, 5]) == 2
+    assert blocks.num_free == 4 and num_known(blocks, [1, 2, 3, 4, 5]) == 2
+    # Three blocks are needed: those without a name go first, then the end of the chain.
+    blocks.take(3)
+    assert num_known(blocks, [1, 2, 3, 4, 5]) == 1
 
 
-def test_nothing_is_taken_when_too_few_blocks_are_free():
-    blocks = BlockManager(num_blocks=4, block_size=2)
-    blocks.release(blocks.allocate([1, 2, 3], most_positions=4).block_table)
-    # One of the four free blocks is the shared one, so only three are left for the other four.
-    assert blocks.allocate([1, 2, 3], most_positions=10) is None
-    assert blocks.num_free == 4
-
-
-def test_forgotten_prompts_are_not_shared():
-    blocks = BlockManager(num_blocks=4, block_size=2)
-    table = blocks.allocate([1, 2, 3], most_positions=3).block_table
+def test_forgotten_texts_are_not_shared():
+    blocks = BlockManager(num_blocks=6, block_size=2)
+    table, _ = fill(blocks, [1, 2, 3])
+    blocks.take_for_encoder((7, 8, 9))
     blocks.forget()
-    assert blocks.num_shared([1, 2, 3]) == 0
+    assert num_known(blocks, [1, 2, 3]) == 0 and blocks.encoded((7, 8, 9)) is None
     blocks.release(table)
     assert blocks.num_free == 4
+
+
+def test_an_encoded_prompt_is_found_whole_or_not_at_all():
+    blocks = BlockManager(num_blocks=4, block_size=2)
+    blocks.take_for_encoder((1, 2, 3))
+    table = blocks.encoder_table((1, 2, 3))
+    assert len(table) == 2 and blocks.encoded((1, 2)) is None
+    blocks.release(table)
+    assert blocks.encoded((1, 2, 3)) and blocks.num_free == 4
+    # One of its blocks is needed, so the other is of no use to anyone.
+    blocks.take(3)
+    assert blocks.encoded((1, 2, 3)) is None and blocks.num_free == 1
+    blocks.take(1)
+
+
+def test_texts_after_different_encoded_prompts_share_nothing():
+    blocks = BlockManager(num_blocks=9, block_size=2)
+    for prompt in ((1, 2), (1, 3)):
+        blocks.take_for_encoder(prompt)
+    roots = [blocks.encoded(prompt).root for prompt in ((1, 2), (1, 3))]
+    fill(blocks, [5, 6, 7], Chain(roots[0]))
+    assert blocks.known(Chain(roots[0]), tokens_of([5, 6, 7], 2), 1)
+    assert not blocks.known(Chain(roots[1]), tokens_of([5, 6, 7], 2), 1)
+    assert not blocks.known(Chain(), tokens_of([5, 6, 7], 2), 1)
 
 
 def test_releasing_twice_is_our_mistake():
     blocks = BlockManager(num_blocks=4, block_size=2)
-    table = blocks.allocate([1, 2, 3], most_positions=3).block_table
+    table, _ = fill(blocks, [1, 2, 3])
     blocks.release(table)
     with pytest.raises(AssertionError):
         blocks.release(table)
@@ -72,22 +111,21 @@ def test_releasing_twice_is_our_mistake():
 def test_random_use_never_gives_a_block_away_twice():
     rng = random.Random(5)
     blocks = BlockManager(num_blocks=24, block_size=2)
-    held: list[tuple[list[int], list[int]]] = []
+    held: list[list[int]] = []
     content: dict[int, list[int]] = {}
     for _ in range(3000):
-        if held and rng.random() < 0.5:
-            blocks.release(held.pop(rng.randrange(len(held)))[1])
+        if held and (rng.random() < 0.5 or blocks.num_free < 6):
+            blocks.release(held.pop(rng.randrange(len(held))))
             continue
         ids = [rng.randrange(2) for _ in range(rng.randrange(1, 12))]
-        if (allocation := blocks.allocate(ids, len(ids) + rng.randrange(6))) is None:
-            continue
-        num_shared = allocation.num_cached // 2
-        for index, block in enumerate(allocation.block_table):
+        table, num_shared = fill(blocks, ids)
+        for index, block in enumerate(table):
             if index < num_shared:
                 assert content[block] == ids[: 2 * index + 2]
             else:
-                assert not any(block in table for _, table in held)
+                assert not any(block in other for other in held)
                 content[block] = ids[: 2 * index + 2]
-        held.append((ids, allocation.block_table))
-        owned = {block for _, table in held for block in table}
-        assert blocks.num_free == 24 - len(owned)
+        held.append(table)
+        owners = [sum(table.count(block) for table in held) for block in range(24)]
+        assert owners == [blocks.num_owners(block) for block in range(24)]
+        assert blocks.num_free == owners.count(0)

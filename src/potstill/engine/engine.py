@@ -1,20 +1,26 @@
-"""Continuous batching: each step draws one token for every running sequence and lets waiting ones in."""
+"""Continuous batching: each step draws one token for every text being written and runs pieces of prompts."""
 
+from collections import deque
 from collections.abc import Sequence as Many
 from itertools import count
 from time import perf_counter
+from typing import NamedTuple
 
 import torch
 
 from potstill.engine import sampling
 from potstill.engine.block_manager import BlockManager
+from potstill.engine.call_size import CallSize
+from potstill.engine.group import Group
+from potstill.engine.logprobs import alternatives
+from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
-from potstill.engine.scheduler import Scheduler
+from potstill.engine.scheduler import Scheduler, Share
 from potstill.engine.sequence import NeverStop, Sequence, StopRule
 from potstill.engine.stats import EngineStats
-from potstill.errors import UsageError
+from potstill.errors import MemoryFull, UsageError
 from potstill.lm.protocol import BatchedDecoder, StepRow
-from potstill.types import SamplingParams
+from potstill.types import SamplingParams, TokenLogprobs
 
 
 class Engine:
@@ -25,10 +31,13 @@ class Engine:
 
     def __init__(self, decoder: BatchedDecoder, params: EngineParams, eos_ids: Many[int] = ()) -> None:
         self.decoder, self.params = decoder, params
-        self.stats = EngineStats(kv_bytes=decoder.cache_bytes)
+        self.stats = EngineStats(
+            max_batch=params.max_batch, num_blocks=decoder.num_blocks, kv_bytes=decoder.cache_bytes
+        )
         self._eos_ids = frozenset(eos_ids)
         self._blocks = BlockManager(decoder.num_blocks, decoder.block_size)
         self._scheduler = Scheduler(params, self._blocks)
+        self._call_size = CallSize()
         self._new_id = count()
 
     @property
@@ -39,45 +48,61 @@ class Engine:
     def num_waiting(self) -> int:
         return self._scheduler.num_waiting
 
-    def add(self, prompt_ids: Many[int], params: SamplingParams, stop: StopRule | None = None) -> Sequence:
-        """Queue a prompt; UsageError where it could never run to its end."""
+    @property
+    def num_running(self) -> int:
+        return self._scheduler.num_running
+
+    def add(
+        self,
+        prompt_ids: Many[int],
+        params: SamplingParams,
+        stop: StopRule | None = None,
+        *,
+        priority: int = 0,
+    ) -> Sequence:
+        """Queue a prompt; the higher priority goes first. UsageError where it could never run to its end.
+
+        `params.n` is no business of the engine: each of several texts is added with a seed of its own.
+        """
         self.check_fits(len(prompt_ids), params)
         sequence = Sequence(
             sequence_id=next(self._new_id),
             prompt_ids=tuple(prompt_ids),
             sampling=params,
             num_prepended=self.decoder.num_prepended,
+            encodes_prompt=self.decoder.encodes_prompt,
             stop=stop or NeverStop(),
         )
-        self._scheduler.add(sequence)
+        self._scheduler.add(Group(rows=[sequence], arrival=sequence.sequence_id, priority=priority))
         return sequence
 
-    def fits(self, num_prompt_tokens: int, params: SamplingParams) -> bool:
-        return self._why_not(num_prompt_tokens, params) is None
+    def cancel(self, sequence: Sequence) -> None:
+        """Give up a text, waiting or running: its blocks are free at once, and no step hands it over.
 
-    def check_fits(self, num_prompt_tokens: int, params: SamplingParams) -> None:
-        """UsageError with the numbers if a prompt of this length could never run to its end."""
-        if (reason := self._why_not(num_prompt_tokens, params)) is not None:
-            raise UsageError(reason)
+        Nothing happens where it has ended already.
+        """
+        if (group := self._scheduler.group_of(sequence)) is not None:
+            self._scheduler.cancel(group)
+            self.stats.num_cancellations += 1
 
     def step(self) -> list[Sequence]:
-        """Run every scheduled sequence once; the finished ones are handed over and gone from the engine."""
+        """Run the next step; texts that ended in it are handed over and gone from the engine.
+
+        One that found no memory even alone has an `error`; the others go on without it.
+        """
         started = perf_counter()
-        rows = self._scheduler.schedule()
-        if not rows:
-            return []
+        shares = self._scheduler.schedule()
         try:
             with torch.inference_mode():
-                self._count(rows)
-                logits = self._run_model(rows)
-                self._draw(rows, logits)
+                self._run(shares)
         except BaseException:
             # Blocks that this step promised to fill may be half full.
             self.abort_all()
             raise
-        finished = [sequence for sequence in rows if sequence.is_finished]
-        self._scheduler.retire(finished)
-        self.stats.total_s += perf_counter() - started
+        finished = [share.sequence for share in shares if share.sequence.is_finished]
+        for sequence in finished:
+            self._scheduler.retire(sequence)
+        self._note(started)
         return finished
 
     def abort_all(self) -> None:
@@ -88,43 +113,126 @@ class Engine:
         """Share nothing with earlier prompts, as after a change of the model's weights."""
         self._blocks.forget()
 
+    def fits(self, num_prompt_tokens: int, params: SamplingParams) -> bool:
+        return self._why_not(num_prompt_tokens, params) is None
+
+    def check_fits(self, num_prompt_tokens: int, params: SamplingParams) -> None:
+        """UsageError with the numbers if a prompt of this length could never run to its end."""
+        if (reason := self._why_not(num_prompt_tokens, params)) is not None:
+            raise UsageError(reason)
+
     def _why_not(self, num_prompt_tokens: int, params: SamplingParams) -> str | None:
-        first = self.decoder.num_prepended + num_prompt_tokens
-        if first == 0:
+        decoder, is_encoded = self.decoder, self.decoder.encodes_prompt
+        first = decoder.num_prepended + (0 if is_encoded else num_prompt_tokens)
+        if first == 0 or (is_encoded and num_prompt_tokens == 0):
             return "The prompt is empty and this model has no BOS to begin with: give it a first word."
+        if decoder.max_prompt_tokens is not None and num_prompt_tokens > decoder.max_prompt_tokens:
+            return (
+                f"A prompt of {num_prompt_tokens:,} tokens is longer than the {decoder.max_prompt_tokens:,} "
+                f"that the model's encoder reads. Shorten it."
+            )
         needed = first + params.max_tokens - 1
         asked = (
             f"A prompt of {num_prompt_tokens:,} tokens and max_tokens {params.max_tokens:,} "
             f"need {needed:,} positions"
         )
-        if needed > self.decoder.max_positions:
-            return f"{asked}; the model's context has {self.decoder.max_positions:,}. Shorten one of them."
-        in_cache = self.decoder.num_blocks * self.decoder.block_size
-        if needed > in_cache:
+        if needed > decoder.max_positions:
+            return f"{asked}; the model's context has {decoder.max_positions:,}. Shorten one of them."
+        num_encoded = self._blocks.num_blocks_for(num_prompt_tokens) if is_encoded else 0
+        if num_encoded + self._blocks.num_blocks_for(needed) > decoder.num_blocks:
+            in_cache = (decoder.num_blocks - num_encoded) * decoder.block_size
             return f"{asked}; the KV cache holds {in_cache:,}. Shorten one of them, or raise kv_bytes."
         return None
 
-    def _run_model(self, rows: Many[Sequence]) -> torch.Tensor:
+    def _run(self, shares: Many[Share]) -> None:
+        """Run a step in one call of the model, or in smaller ones where it finds no memory."""
+        calls = deque(self._call_size.split(shares))
+        while calls:
+            call = calls.popleft()
+            why_not = self._try(call)
+            if why_not is None:
+                continue
+            rest = [*call, *(share for later in calls for share in later)]
+            if self._call_size.halve(call):
+                calls = deque(self._call_size.split(rest))
+            else:
+                self._give_up(rest, why_not)
+                return
+        self._call_size.note_success()
+
+    def _try(self, call: Many[Share]) -> str | None:
+        """Run positions and draw from those that are their texts' last; what is said where memory ran out."""
+        drawing = [share.sequence for share in call if share.wants_logits]
+        try:
+            logits = self._run_model(call)
+            drawn = self._draw(drawing, logits)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # The error itself would hold on to what its frames have allocated.
+            return str(error) or type(error).__name__
+        for share in call:
+            share.sequence.num_cached += share.num_new
+        for sequence, (token_id, logprob, told) in zip(drawing, drawn, strict=True):
+            sequence.take(token_id, logprob, is_eos=token_id in self._eos_ids)
+            if told:
+                sequence.told.append(told)
+        return None
+
+    def _run_model(self, call: Many[Share]) -> torch.Tensor:
         started = perf_counter()
-        logits = self.decoder.step(
-            [StepRow(row.context, row.num_cached, row.num_new, row.block_table) for row in rows]
-        )  # [B, V]
+        rows = [
+            StepRow(
+                share.sequence.context,
+                share.sequence.num_cached,
+                share.num_new,
+                share.sequence.block_table,
+                share.wants_logits,
+                share.sequence.encoder_table,
+                share.encodes,
+            )
+            for share in call
+        ]
+        logits = self.decoder.step(rows)  # [B, V]
+        self.stats.num_prompt_tokens_run += sum(share.num_prompt_positions for share in call)
+        self.stats.count_step(rows, self._blocks.num_blocks - self._blocks.num_free)
         self.stats.model_s += perf_counter() - started
         return logits
 
-    def _draw(self, rows: Many[Sequence], logits: torch.Tensor) -> None:
+    def _draw(self, rows: Many[Sequence], logits: torch.Tensor) -> "list[_Drawn]":
         started = perf_counter()
+        if not rows:
+            return []
         drawn = sampling.draw_rows(rows, logits)
-        for row, token_id, logprob in zip(
-            rows, drawn.token_ids.tolist(), drawn.logprobs.tolist(), strict=True
-        ):
-            row.take(token_id, logprob, is_eos=token_id in self._eos_ids)
+        token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
+        counts = [row.sampling.num_logprobs for row in rows]
+        told = alternatives(logits, counts, token_ids, logprobs)
         self.stats.sampling_s += perf_counter() - started
+        return [_Drawn(*one) for one in zip(token_ids, logprobs, told, strict=True)]
 
-    def _count(self, rows: Many[Sequence]) -> None:
-        prompts = [row for row in rows if not row.output_ids]
-        self.stats.num_steps += 1
-        self.stats.num_rows += len(rows)
-        self.stats.num_tokens_generated += len(rows)
-        self.stats.num_prompt_tokens_run += sum(row.num_new for row in prompts)
-        self.stats.num_prompt_tokens_shared += sum(row.num_cached for row in prompts)
+    def _give_up(self, rest: Many[Share], why_not: str) -> None:
+        """The first of what is left of a step cannot run; the others are put out and run again later.
+
+        They may count on blocks that it was to fill.
+        """
+        failed = rest[0].sequence
+        for group in {self._scheduler.group_of(share.sequence): None for share in rest}:
+            assert group is not None
+            self._scheduler.put_out(group)
+        self._blocks.forget()
+        failed.error = MemoryFull(
+            f"A text of {failed.num_positions:,} positions found no memory even alone ({why_not}). "
+            f"Shorten the prompt, lower kv_bytes or max_step_tokens, or free memory."
+        )
+        self._call_size.reset()
+
+    def _note(self, started: float) -> None:
+        self.stats.num_prompt_tokens_shared = self._scheduler.num_positions_shared
+        self.stats.num_preemptions = self._scheduler.num_preemptions
+        self.stats.total_s += perf_counter() - started
+
+
+class _Drawn(NamedTuple):
+    token_id: int
+    logprob: float
+    told: TokenLogprobs | None

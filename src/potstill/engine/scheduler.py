@@ -1,27 +1,58 @@
-"""Which sequences run in the next step. No torch here.
+"""Which sequences run in the next step, and how much of each. No torch here.
 
-Every running sequence takes part in every step; a waiting one joins, first come first served, as soon as a
-row, its blocks and the step's budget of positions allow, so prompts and single tokens share a step.
+Groups take part in the order of their ranks: the higher priority first, then the one that came first. Those
+that write one token a row always do; what is left of the step's budget goes to prompts, in pieces that fit,
+and then lets waiting groups in. A group is let in once blocks for all it has so far are free, and one more
+for each that runs; what it writes later takes block by block. Where blocks run out, the group of the lowest
+rank is put out: its blocks go, its output stays, and later it is run again from its beginning, as far as that
+is not found in the cache. A waiting group puts out those of a lower priority where it finds no room.
 
-Not here yet: prompts in pieces, priorities and preemption. They belong in `schedule` and `_join`.
+Since groups are gone through in the order of their ranks and the lowest goes first, none is put out that
+takes part in the step already.
 """
 
-from collections import deque
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from potstill.engine.block_manager import BlockManager
+from potstill.engine.group import Group
 from potstill.engine.params import EngineParams
+from potstill.engine.placement import Placement
 from potstill.engine.sequence import Sequence
+from potstill.engine.waiting import WaitingQueue
 
-# Stands for a position that the model itself puts before a context.
-_PREPENDED = -1
+
+class Share(NamedTuple):
+    """A sequence's part of a step: its next `num_new` positions, and its prompt's encoding where asked."""
+
+    sequence: Sequence
+    num_new: int
+    wants_logits: bool
+    encodes: bool = False
+
+    @property
+    def cost(self) -> int:
+        """Positions to be run, those of an encoder included."""
+        return self.num_new + (len(self.sequence.prompt_ids) if self.encodes else 0)
+
+    @property
+    def num_prompt_positions(self) -> int:
+        """Those of the positions that a prompt has, before they are run."""
+        sequence = self.sequence
+        left = sequence.num_positions - len(sequence.output_ids) - sequence.num_cached
+        return min(max(left, 0), self.num_new)
 
 
 class Scheduler:
     def __init__(self, params: EngineParams, blocks: BlockManager) -> None:
         self._params, self._blocks = params, blocks
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._placement = Placement(blocks)
+        self._waiting = WaitingQueue()
+        self._running: list[Group] = []  # by rank
+        self._group_of: dict[Sequence, Group] = {}
+        self._num_rows = 0
+        self._budget = 0
+        self._has_prefilled = False
+        self.num_preemptions = 0
 
     @property
     def num_waiting(self) -> int:
@@ -31,40 +62,146 @@ class Scheduler:
     def num_running(self) -> int:
         return len(self._running)
 
-    def add(self, sequence: Sequence) -> None:
-        self._waiting.append(sequence)
+    @property
+    def num_positions_shared(self) -> int:
+        """Positions found in the cache so far instead of being run."""
+        return self._placement.num_shared
 
-    def schedule(self) -> list[Sequence]:
-        """The rows of the next step; each runs its `num_new` positions."""
-        budget = self._params.max_step_tokens - sum(sequence.num_new for sequence in self._running)
-        while self._waiting and len(self._running) < self._params.max_batch:
-            sequence = self._waiting[0]
-            if not self._join(sequence, budget):
-                break
-            budget -= sequence.num_new
-            self._running.append(self._waiting.popleft())
-        return list(self._running)
+    @property
+    def most_rows(self) -> int:
+        """Rows that may run at once: each has a position in every step once it writes."""
+        return min(self._params.max_batch, self._params.max_step_tokens)
 
-    def retire(self, finished: Iterable[Sequence]) -> None:
-        for sequence in finished:
-            self._running.remove(sequence)
-            self._blocks.release(sequence.block_table)
-            sequence.block_table = []
+    def add(self, group: Group) -> None:
+        self._group_of.update(dict.fromkeys(group.rows, group))
+        self._waiting.push(group)
+
+    def group_of(self, sequence: Sequence) -> Group | None:
+        """None for a sequence that is not in the engine, or no more."""
+        return self._group_of.get(sequence)
+
+    def schedule(self) -> list[Share]:
+        """The coming step. A share's sequence is before all that read what it writes."""
+        self._has_prefilled = False
+        decoding = sum(len(group.rows) for group in self._running if group.is_decoding)
+        self._budget = self._params.max_step_tokens - decoding
+        shares: list[Share] = []
+        turn, may_join = 0, True
+        while True:
+            group = self._running[turn] if turn < len(self._running) else None
+            newcomer = self._waiting.first() if may_join else None
+            if newcomer and (group is None or newcomer.rank < group.rank):
+                may_join = self._join(newcomer, turn)
+            elif group is None:
+                return shares
+            elif (new_shares := self._shares_of(group)) is not None:
+                shares += new_shares
+                turn += 1
+            else:
+                # What was put out for want of blocks must not come back at once.
+                may_join = False
+
+    def retire(self, sequence: Sequence) -> None:
+        """It runs no more; a group without rows is gone."""
+        group = self._group_of.pop(sequence)
+        self._placement.clear(sequence)
+        group.rows.remove(sequence)
+        if not group.rows:
+            self._leave(group)
+
+    def cancel(self, group: Group) -> None:
+        """Waiting or running, it is gone at once, and so are its blocks."""
+        for sequence in list(group.rows):
+            self.retire(sequence)
+
+    def put_out(self, group: Group) -> None:
+        """Take a running group's blocks; it waits at its old place and keeps what it has written."""
+        self._running.remove(group)
+        self._num_rows -= group.most_rows
+        for sequence in group.rows:
+            self._placement.clear(sequence)
+        self._waiting.push(group)
+        self.num_preemptions += 1
+
+    def fork(self, parent: Sequence, child: Sequence) -> list[tuple[int, int]]:
+        """Let `child`, which has the parent's tokens, run in its group; blocks (source, target) to be copied
+        before the next step."""
+        group = self._group_of[child] = self._group_of[parent]
+        group.rows.append(child)
+        return self._placement.fork(parent, child)
 
     def drop_all(self) -> None:
         """Forget every sequence and what the cache holds, as after a step that was cut short."""
-        self._waiting.clear()
-        self.retire(list(self._running))
+        for group in {*self._group_of.values()}:
+            self.cancel(group)
         self._blocks.forget()
 
-    def _join(self, sequence: Sequence, budget: int) -> bool:
-        position_ids = (_PREPENDED,) * sequence.num_prepended + sequence.prompt_ids
-        num_new = len(position_ids) - self._blocks.num_shared(position_ids)
-        # A prompt longer than any step's budget must not wait for ever: it runs once it is alone.
-        if num_new > budget and self._running:
+    def _leave(self, group: Group) -> None:
+        if group in self._waiting:
+            self._waiting.remove(group)
+        else:
+            self._running.remove(group)
+            self._num_rows -= group.most_rows
+
+    def _join(self, group: Group, turn: int) -> bool:
+        """Let a waiting group in, at its place among those that run, if need be instead of lower ones."""
+        while not self._has_room_for(group):
+            last = self._running[-1] if len(self._running) > turn else None
+            if last is None or last.priority >= group.priority:
+                return False
+            if last.is_decoding:
+                self._budget += len(last.rows)
+            self.put_out(last)
+        self._waiting.remove(group)
+        self._running.insert(turn, group)
+        self._num_rows += group.most_rows
+        for sequence in group.rows:
+            self._placement.settle(sequence)
+        if group.is_decoding:
+            self._budget -= len(group.rows)
+        return True
+
+    def _has_room_for(self, group: Group) -> bool:
+        if self._budget < 1 or self._num_rows + group.most_rows > self.most_rows:
             return False
-        allocation = self._blocks.allocate(position_ids, sequence.most_positions)
-        if allocation is None:
+        first = group.rows[0]
+        # A prompt too long for what is left of a step is encoded where no other prompt takes part.
+        is_too_long = len(first.prompt_ids) + group.num_new > self._budget
+        if is_too_long and self._has_prefilled and self._placement.has_to_encode(first):
             return False
-        sequence.block_table, sequence.num_cached = allocation
+        # Without a block to spare for each that runs, the newcomer would soon be put out again. Alone it has
+        # the whole cache, which `Engine.add` found large enough.
+        return self._placement.num_taken(group.rows) + self._num_rows <= self._blocks.num_free
+
+    def _shares_of(self, group: Group) -> list[Share] | None:
+        """A group's part of the coming step, empty while the budget is spent; None where it was put out."""
+        for row in group.rows:
+            if not self._make_room_for(row):
+                return None
+        is_decoding = group.is_decoding
+        encodes = any(row.has_to_encode for row in group.rows)
+        is_whole = is_decoding or encodes or group.num_new <= self._budget
+        shares: list[Share] = []
+        for row in group.rows:
+            if not is_decoding:
+                self._placement.adopt(row)
+            # The last positions of a group's rows are run together, for their tokens are chosen together.
+            num_new = row.num_new if is_whole else min(row.num_new - 1, self._budget)
+            if num_new < 1:
+                continue
+            shares.append(Share(row, num_new, wants_logits=is_whole, encodes=row.has_to_encode))
+            row.has_to_encode = False
+            self._placement.make_findable(row, row.num_cached + num_new)
+            if not is_decoding:
+                self._budget -= shares[-1].cost
+                self._has_prefilled = True
+        return shares
+
+    def _make_room_for(self, sequence: Sequence) -> bool:
+        """Blocks for all its positions, taken from lower ranks if need be; False where it was put out."""
+        while not self._placement.cover(sequence):
+            last = self._running[-1]
+            self.put_out(last)
+            if sequence in last.rows:
+                return False
         return True

@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from potstill.engine.block_manager import Chain
 from potstill.engine.repetition import NgramBan
 from potstill.engine.uniforms import Uniforms
+from potstill.errors import PotstillError
 from potstill.lm.context import Context
-from potstill.types import FinishReason, SamplingParams
+from potstill.types import FinishReason, SamplingParams, TokenLogprobs
+
+_PREPENDED = -1
 
 
 class StopRule(Protocol):
@@ -31,18 +35,28 @@ class NeverStop:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Sequence:
-    """`num_cached` counts positions, the model's own first ones included, that lie in `block_table`."""
+    """`num_cached` counts positions, the model's own first ones included, that lie in `block_table`.
+
+    Positions are what the model prepends, the prompt and the output; of an encoder-decoder the prompt is
+    none of them, its encoder's keys and values lie in `encoder_table`. `error` says why it was given up.
+    """
 
     sequence_id: int
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams
     num_prepended: int = 0
+    encodes_prompt: bool = False
     stop: StopRule = field(default_factory=NeverStop)
     output_ids: list[int] = field(default_factory=list)
     logprob: float = 0.0
+    told: list[TokenLogprobs] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    error: PotstillError | None = None
     num_cached: int = 0
     block_table: list[int] = field(default_factory=list)
+    chain: Chain = field(default_factory=Chain)
+    encoder_table: tuple[int, ...] = ()
+    has_to_encode: bool = False
     uniforms: Uniforms = field(init=False)
     ngram_ban: NgramBan = field(init=False)
 
@@ -56,7 +70,8 @@ class Sequence:
 
     @property
     def num_positions(self) -> int:
-        return self.num_prepended + len(self.prompt_ids) + len(self.output_ids)
+        num_prompt = 0 if self.encodes_prompt else len(self.prompt_ids)
+        return self.num_prepended + num_prompt + len(self.output_ids)
 
     @property
     def num_new(self) -> int:
@@ -64,20 +79,24 @@ class Sequence:
         return self.num_positions - self.num_cached
 
     @property
-    def most_positions(self) -> int:
-        """Positions ever run: the last token drawn is not fed back."""
-        return self.num_prepended + len(self.prompt_ids) + self.sampling.max_tokens - 1
-
-    @property
     def is_finished(self) -> bool:
-        return self.finish_reason is not None
+        return self.finish_reason is not None or self.error is not None
+
+    def ids_between(self, start: int, end: int) -> tuple[int, ...]:
+        """What stands at these positions: tokens, and -1 for what the model itself puts before them."""
+        first = self.num_prepended
+        prepended = (_PREPENDED,) * (min(first, end) - start)
+        start, end = max(start - first, 0), max(end - first, 0)
+        prompt_ids = () if self.encodes_prompt else self.prompt_ids
+        num_prompt = len(prompt_ids)
+        output_ids = self.output_ids[max(start - num_prompt, 0) : max(end - num_prompt, 0)]
+        return prepended + prompt_ids[start:end] + tuple(output_ids)
 
     def next_uniform(self) -> float:
         return self.uniforms.at(len(self.output_ids))
 
     def take(self, token_id: int, logprob: float, *, is_eos: bool) -> None:
         """Append a drawn token and see whether it is the last."""
-        self.num_cached = self.num_positions
         self.output_ids.append(token_id)
         self.logprob += logprob
         self.ngram_ban.push(token_id)

@@ -1,0 +1,58 @@
+"""How much one call of the model may run: a step is one call, until memory runs out. No torch here."""
+
+from collections.abc import Sequence as Many
+
+from potstill.engine.scheduler import Share
+
+# After so many steps without a failure, twice as much is tried again.
+_CALM_STEPS = 32
+
+
+class CallSize:
+    """Positions a call may run; none where no call has failed."""
+
+    def __init__(self) -> None:
+        self._most: int | None = None
+        self._num_calm = 0
+
+    def split(self, shares: Many[Share]) -> list[list[Share]]:
+        """The calls of a step, in order: what a share reads of another's is run before it or with it."""
+        if self._most is None:
+            return [list(shares)]
+        calls: list[list[Share]] = []
+        room = 0
+        for share in self._pieces(shares, self._most):
+            if share.cost > room:
+                calls.append([])
+                room = self._most
+            calls[-1].append(share)
+            room -= share.cost
+        return calls
+
+    def halve(self, call: Many[Share]) -> bool:
+        """A call found no memory; whether a smaller one can be tried."""
+        if len(call) == 1 and call[0].num_new == 1:
+            return False
+        self._most = max(1, sum(share.cost for share in call) // 2)
+        self._num_calm = 0
+        return True
+
+    def note_success(self) -> None:
+        """A step went through."""
+        self._num_calm += 1
+        if self._most is not None and self._num_calm % _CALM_STEPS == 0:
+            self._most *= 2
+
+    def reset(self) -> None:
+        self._most = None
+
+    def _pieces(self, shares: Many[Share], most: int) -> list[Share]:
+        """Shares that are cut where they cost too much; only the last piece of one is drawn from."""
+        pieces: list[Share] = []
+        for share in shares:
+            while share.cost > most and share.num_new > 1:
+                num_new = max(1, min(share.num_new - 1, most - (share.cost - share.num_new)))
+                pieces.append(share._replace(num_new=num_new, wants_logits=False))
+                share = share._replace(num_new=share.num_new - num_new, encodes=False)
+            pieces.append(share)
+        return pieces

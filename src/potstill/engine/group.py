@@ -1,0 +1,30 @@
+"""The rows that wait, run and are put out together: one text, or the beams of one search. No torch here."""
+
+from dataclasses import dataclass
+
+from potstill.engine.sequence import Sequence
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Group:
+    """`most_rows` is what it ever has at once; `arrival` is different for each group, later ones higher."""
+
+    rows: list[Sequence]
+    arrival: int
+    priority: int = 0
+    most_rows: int = 1
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Lower goes first: the higher priority, then the one that came first."""
+        return (-self.priority, self.arrival)
+
+    @property
+    def num_new(self) -> int:
+        """Positions to run before the next tokens can be drawn."""
+        return sum(row.num_new for row in self.rows)
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether every row needs a single position."""
+        return all(row.num_new == 1 for row in self.rows)
