@@ -60,9 +60,9 @@ def test_nothing_done_divides_by_nothing():
     assert stats.tokens_per_second == 0
 
 
-def test_speed_is_work_over_the_time_in_the_model():
+def test_speed_is_work_over_the_engines_time():
     stats = written_with_a_cache(10, 2)
-    stats.model_s = 2.0
+    stats.total_s = 2.0
     cost = ModelCost(weight_bytes=1000, position_flops=10, pair_flops=1, head_flops=100, kv_bytes=4)
     speed = stats.speed(cost, peak_bytes_per_s=10_000)
     # Two steps; keys and values of 10, then 11 positions read, and of 11 written.

@@ -12,7 +12,7 @@ from potstill.lm.protocol import StepRow
 
 
 class Speed(NamedTuple):
-    """Over the time in the model. Shares are of the machine's measured peaks, None where none were given."""
+    """Over all of the engine's time. Shares are of the machine's measured peaks, None where not given."""
 
     bytes_per_s: float
     flops_per_s: float
@@ -110,12 +110,12 @@ class EngineStats:
         peak_bytes_per_s: float | None = None,
         peak_flops_per_s: float | None = None,
     ) -> Speed:
-        """How fast the model ran: weights are read once a step, keys and values once a row and a step."""
+        """How fast a model was run: weights are read once a step, keys and values once a row and a step."""
         num_bytes = self.num_steps * cost.weight_bytes
         num_bytes += (self.num_positions_read + self.num_positions_run) * cost.kv_bytes
         num_flops = self.num_positions_run * cost.position_flops
         num_flops += self.num_pairs * cost.pair_flops + self.num_tokens_generated * cost.head_flops
-        seconds = max(self.model_s, 1e-9)
+        seconds = max(self.total_s, 1e-9)
         return Speed(
             num_bytes / seconds,
             num_flops / seconds,
