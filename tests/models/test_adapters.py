@@ -90,7 +90,7 @@ def test_removed_is_as_before(decoder: Decoder) -> None:
 
 
 @FROM_PEFT
-@pytest.mark.parametrize("name", ["gemma3", "llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", ["gemma3", "llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gptj", "opt"])
 def test_our_adapter_loads_in_peft_with_equal_logits(
     saved_reference: SavedReference, name: str, tmp_path: Path
 ) -> None:

@@ -21,16 +21,17 @@ def chunked_cross_entropy(
     head_weight: Tensor,
     labels: Tensor,
     *,
+    head_bias: Tensor | None = None,
     chunk_rows: int = DEFAULT_CHUNK_ROWS,
     softcap: float | None = None,
 ) -> Tensor:
     """The sum over M targets of -log p(label), in nats; float32, or float64 where `hidden` is.
 
-    hidden [M, E] and head_weight [V, E] of one dtype; labels [M] int64 in [0, V). The logits are
-    hidden @ head_weight.T, with `softcap` squashed to softcap * tanh(logits / softcap) (Gemma 2,
-    arXiv:2408.00118, section 2). At most `chunk_rows` * V of them are held, in hidden's dtype; their
-    log-sum-exp is float32 whatever the dtype. Gradients are computed in the forward pass, that of
-    `head_weight` only if it is asked for; none of them where gradients are switched off.
+    hidden [M, E], head_weight [V, E] and head_bias [V] of one dtype; labels [M] int64 in [0, V). The logits
+    are hidden @ head_weight.T + head_bias, with `softcap` squashed to softcap * tanh(logits / softcap)
+    (Gemma 2, arXiv:2408.00118, section 2). At most `chunk_rows` * V of them are held, in hidden's dtype; their
+    log-sum-exp is float32 whatever the dtype. Gradients are computed in the forward pass, those of the head
+    only if they are asked for; none of them where gradients are switched off.
     Differentiable once.
     """
     M, E = hidden.shape
@@ -38,9 +39,10 @@ def chunked_cross_entropy(
     wanted = _Wanted(
         hidden=torch.is_grad_enabled() and hidden.requires_grad,
         head=torch.is_grad_enabled() and head_weight.requires_grad,
+        bias=torch.is_grad_enabled() and head_bias is not None and head_bias.requires_grad,
     )
     loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, head_weight, labels, chunk_rows, softcap, wanted
+        hidden, head_weight, head_bias, labels, chunk_rows, softcap, wanted
     )
     return loss
 
@@ -50,6 +52,7 @@ class _Wanted(NamedTuple):
 
     hidden: bool
     head: bool
+    bias: bool
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -58,6 +61,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,
         head_weight: Tensor,
+        head_bias: Tensor | None,
         labels: Tensor,
         chunk_rows: int,
         softcap: float | None,
@@ -67,6 +71,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=exact, device=hidden.device)
         grad_hidden = torch.empty_like(hidden, dtype=exact) if wanted.hidden else None  # [M, E]
         grad_head = torch.zeros_like(head_weight, dtype=exact) if wanted.head else None  # [V, E]
+        grad_bias = hidden.new_zeros(len(head_weight), dtype=exact) if wanted.bias else None  # [V]
 
         # One buffer for all chunks: the kernel hands out fresh memory of this size a page fault at a time.
         buffer = hidden.new_empty(min(chunk_rows, len(hidden)), len(head_weight))  # [C, V]
@@ -74,14 +79,18 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         for start in range(0, len(hidden), chunk_rows):
             rows = slice(start, start + chunk_rows)
             logits = torch.mm(hidden[rows], head_weight.T, out=buffer[: len(labels[rows])])
+            if head_bias is not None:
+                logits += head_bias
             loss += _to_gradient_(logits, labels[rows], softcap)
             if grad_hidden is not None:
                 grad_hidden[rows] = logits @ head_weight
             if grad_head is not None:
                 grad_head += logits.T @ hidden[rows]
+            if grad_bias is not None:
+                grad_bias += logits.sum(0, dtype=exact)
 
-        ctx.save_for_backward(grad_hidden, grad_head)
-        ctx.dtypes = hidden.dtype, head_weight.dtype
+        ctx.save_for_backward(grad_hidden, grad_head, grad_bias)
+        ctx.dtypes = hidden.dtype, head_weight.dtype, head_weight.dtype
         return loss
 
     @staticmethod

@@ -17,6 +17,8 @@ CONFIG_NAME = "adapter_config.json"
 # Settings of PEFT that say nothing about what is computed once the weights are there.
 _WITHOUT_EFFECT = {
     *("auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config"),
+    # How the base keeps its weights, which the modules know.
+    "fan_in_fan_out",
     *("exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "loftq_config"),
     *("lora_ga_config", "megatron_config", "megatron_core", "peft_version", "qalora_group_size"),
     *("revision", "target_modules", "task_type"),
@@ -53,7 +55,10 @@ def read_addition(folder: Path) -> Addition:
     return Addition(fields.integer("r"), fields.number("lora_alpha"), fields.number("lora_dropout", 0.0))
 
 
-def config_to_json(addition: Addition, target_modules: Sequence[str], base_model_name: str) -> dict[str, Any]:
+def config_to_json(
+    addition: Addition, target_modules: Sequence[str], base_model_name: str, is_transposed: bool
+) -> dict[str, Any]:
+    """`is_transposed`: whether the base keeps its weights [in, out]."""
     alpha = addition.alpha
     return {
         "peft_type": "LORA",
@@ -64,7 +69,7 @@ def config_to_json(addition: Addition, target_modules: Sequence[str], base_model
         "lora_dropout": addition.dropout,
         "target_modules": list(target_modules),
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": is_transposed,
         "inference_mode": True,
         "init_lora_weights": True,
         "modules_to_save": None,

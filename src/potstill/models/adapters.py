@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from potstill.errors import ConfigError, DamagedError, ModelMissing
 from potstill.files import write_json, writing_folder
 from potstill.layers.lora import LoraLinear
+from potstill.layers.transposed_linear import TransposedLinear
 from potstill.models.adapter_config import CONFIG_NAME, Addition, config_to_json, read_addition
 from potstill.models.decoder import Decoder
 from potstill.seeds import derive_seed
-
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 _TENSOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
@@ -35,20 +34,21 @@ class LoraConfig:
     rank            of each addition, in [1, 4096]
     alpha           an addition is scaled by alpha / rank, > 0
     dropout         share of an addition's inputs dropped while training, in [0, 1)
-    target_modules  last names of projections (`q_proj`), or whole paths (`model.layers.0.self_attn.q_proj`)
+    target_modules  last names of projections (`q_proj`), or whole paths (`model.layers.0.self_attn.q_proj`);
+                    None is every projection of every layer
     """
 
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
-    target_modules: tuple[str, ...] = PROJECTIONS
+    target_modules: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         checks = (
             ("rank", self.rank, 1 <= self.rank <= _MAX_RANK, f"in [1, {_MAX_RANK}]"),
             ("alpha", self.alpha, 0 < self.alpha < float("inf"), "a finite number > 0"),
             ("dropout", self.dropout, 0 <= self.dropout < 1, "in [0, 1)"),
-            ("target_modules", self.target_modules, len(self.target_modules) > 0, "at least one name"),
+            ("target_modules", self.target_modules, self.target_modules != (), "at least one name"),
         )
         for name, value, holds, range_text in checks:
             if not holds:
@@ -101,7 +101,8 @@ def save_adapter(decoder: Decoder, folder: Path, base_model_name: str) -> None:
         tensors[_tensor_name(path, "A")] = layer.lora_A.detach().cpu().contiguous()
         tensors[_tensor_name(path, "B")] = layer.lora_B.detach().cpu().contiguous()
     with writing_folder(folder) as partial:
-        write_json(partial / CONFIG_NAME, config_to_json(addition, targets, base_model_name))
+        config = config_to_json(addition, targets, base_model_name, first.is_transposed)
+        write_json(partial / CONFIG_NAME, config)
         save_file(tensors, partial / WEIGHTS_NAME, metadata={"format": "pt"})
 
 
@@ -127,20 +128,27 @@ def projection_paths(decoder: Decoder) -> list[str]:
     return [
         path
         for path, module in decoder.named_modules()
-        if isinstance(module, nn.Linear | LoraLinear) and path.rpartition(".")[2] in PROJECTIONS
+        if isinstance(module, nn.Linear | TransposedLinear | LoraLinear) and path != "lm_head"
     ]
 
 
-def _targets(decoder: Decoder, names: Iterable[str]) -> list[str]:
+def projection_names(decoder: Decoder) -> list[str]:
+    """The last names of those, each once."""
+    return list(dict.fromkeys(path.rpartition(".")[2] for path in projection_paths(decoder)))
+
+
+def _targets(decoder: Decoder, names: Iterable[str] | None) -> list[str]:
     """The paths that `names` mean, each of which must mean at least one."""
     known = projection_paths(decoder)
+    if names is None:
+        return known
     chosen: set[str] = set()
     for name in names:
         found = [path for path in known if path == name or path.endswith(f".{name}")]
         if not found:
             raise ConfigError(
                 f"LoRA's target_modules has {name!r}, which is no projection of this model's layers; "
-                f"it has {', '.join(PROJECTIONS)}."
+                f"it has {', '.join(projection_names(decoder))}."
             )
         chosen.update(found)
     return [path for path in known if path in chosen]
@@ -148,7 +156,7 @@ def _targets(decoder: Decoder, names: Iterable[str]) -> list[str]:
 
 def _lora_beside(decoder: Decoder, path: str, config: LoraConfig, seed: int) -> LoraLinear:
     base = decoder.get_submodule(path)
-    assert isinstance(base, nn.Linear)
+    assert isinstance(base, nn.Linear | TransposedLinear)
     generator = torch.Generator().manual_seed(derive_seed(seed, "lora", path))
     layer = LoraLinear(
         base, rank=config.rank, alpha=config.alpha, dropout=config.dropout, generator=generator
@@ -175,9 +183,17 @@ def _target_names(decoder: Decoder, paths: set[str]) -> list[str]:
 def _wanted_shapes(decoder: Decoder, rank: int) -> dict[tuple[str, str], tuple[int, ...]]:
     shapes: dict[tuple[str, str], tuple[int, ...]] = {}
     for path in projection_paths(decoder):
-        out_features, in_features = decoder.get_parameter(f"{path}.weight").shape
+        out_features, in_features = projection_shape(decoder, path)
         shapes[path, "A"], shapes[path, "B"] = (rank, in_features), (out_features, rank)
     return shapes
+
+
+def projection_shape(decoder: Decoder, path: str) -> tuple[int, int]:
+    """Outputs and inputs of the projection at `path`, however its weight is kept."""
+    module = decoder.get_submodule(path)
+    rows, columns = decoder.get_parameter(f"{path}.weight").shape
+    is_transposed = isinstance(module, TransposedLinear) or getattr(module, "is_transposed", False)
+    return (columns, rows) if is_transposed else (rows, columns)
 
 
 def _read_tensors(

@@ -93,6 +93,8 @@ class TorchRunner:
             return self.decoder.logits(hidden)
         weight, softcap = self.decoder.head_weight, self.decoder.logit_softcap
         torch.mm(hidden.to(weight.dtype), weight.T, out=out)
+        if self.decoder.head_bias is not None:
+            out += self.decoder.head_bias
         return out if softcap is None else out.div_(softcap).tanh_().mul_(softcap)
 
     def step(self, token_ids: Tensor, rows: PagedRows, cache: PagedKVCache, wanted: Tensor) -> Tensor:

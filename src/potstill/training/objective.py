@@ -23,6 +23,7 @@ def target_loss(decoder: "Decoder", batch: PackedBatch) -> Tensor:
         hidden.index_select(0, batch.loss_positions),
         decoder.head_weight,
         batch.labels,
+        head_bias=decoder.head_bias,
         softcap=decoder.logit_softcap,
     )
 

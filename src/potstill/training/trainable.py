@@ -11,7 +11,7 @@ from potstill.training.settings import DtypeName, TrainingSettings
 if TYPE_CHECKING:
     from potstill.models.decoder import Decoder
 
-_EMBEDDINGS = ("embed_tokens", "lm_head")
+_EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "lm_head")
 LORA_RANK = 16
 
 
@@ -33,14 +33,14 @@ def choose_dtype(settings: TrainingSettings, device: torch.device) -> DtypeName:
 
 
 def _add_lora(decoder: "Decoder", settings: TrainingSettings) -> None:
-    from potstill.models.adapters import PROJECTIONS, LoraConfig, add_lora
+    from potstill.models.adapters import LoraConfig, add_lora
 
     rank = settings.lora_rank or LORA_RANK
     config = LoraConfig(
         rank=rank,
         alpha=settings.lora_alpha or 2 * rank,
         dropout=settings.lora_dropout or 0.0,
-        target_modules=settings.lora_targets or PROJECTIONS,
+        target_modules=settings.lora_targets,
     )
     add_lora(decoder, config, derive_seed(settings.seed, "lora"))
 

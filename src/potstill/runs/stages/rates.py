@@ -14,7 +14,7 @@ import torch
 
 from potstill.evaluation.examples import builtin_examples, read_examples
 from potstill.lm.scoring import score_targets
-from potstill.models.adapters import PROJECTIONS, projection_paths
+from potstill.models.adapters import projection_paths
 from potstill.runs.recipe import Recipe
 from potstill.runs.stage import Estimate
 from potstill.runs.stages.sources import STORIES_AT_ONCE
@@ -145,8 +145,10 @@ class Forecast:
     def _num_trained_weights(self) -> int:
         training, decoder = self.recipe.training, self.workshop.lm.decoder
         if training.method == "lora":
-            rank, wanted = training.lora_rank or LORA_RANK, training.lora_targets or PROJECTIONS
-            paths = [path for path in projection_paths(decoder) if path.rpartition(".")[2] in wanted]
+            rank, wanted = training.lora_rank or LORA_RANK, training.lora_targets
+            paths = projection_paths(decoder)
+            if wanted is not None:
+                paths = [path for path in paths if path.rpartition(".")[2] in wanted]
             return sum(rank * sum(decoder.get_parameter(f"{path}.weight").shape) for path in paths)
         frozen = 0 if training.trains_embeddings else decoder.head_weight.numel()
         return self._num_weights - frozen
