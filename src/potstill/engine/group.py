@@ -26,5 +26,5 @@ class Group:
 
     @property
     def is_decoding(self) -> bool:
-        """Whether every row needs a single position."""
-        return all(row.num_new == 1 for row in self.rows)
+        """Whether every row needs a single position and nothing else."""
+        return all(row.num_new == 1 and not row.has_to_encode for row in self.rows)
