@@ -11,11 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from potstill.layers.padding import Places, pad, real_places, unpad
+from potstill.layers.padding import Places, by_length, pad, real_places, unpad
 
-# A group may hold this share of padding before a new one starts: measured best of 5% to 50% for 64 sequences
-# of 20 to 80 tokens.
-_MAX_PADDING = 0.1
 # Up to this length torch's fused kernel loses to plain products in bfloat16 on a CPU (five to one at 64
 # tokens), since it does not use the processor's bfloat16 instructions; beyond it the scores take much memory.
 _MAX_PLAIN_POSITIONS = 512
@@ -67,7 +64,7 @@ class PackedAttention:
         self.positions = torch.cat([torch.arange(length) for length in lengths]).to(device)
         self._causal = causal
         self._places: Places | None = None
-        groups = _by_length(lengths)
+        groups = by_length(lengths)
         self._shapes = [(len(members), lengths[members[0]]) for members in groups]
         self._real_keys = [real_places([lengths[i] for i in members], device) for members in groups]
         if len(lengths) > 1:
@@ -96,23 +93,6 @@ class PackedAttention:
             outputs.append(_attend_batch(batch[0], batch[1], batch[2], scoring).flatten(0, 1))
             row += B * T
         return outputs[0] if self._places is None else unpad(torch.cat(outputs), self._places)
-
-
-def _by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Sequence numbers in groups, longest first, each with at most `_MAX_PADDING` of its places padded."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    groups: list[list[int]] = []
-    num_real = 0
-    for i in order:
-        if groups:
-            num_places = lengths[groups[-1][0]] * (len(groups[-1]) + 1)
-            if num_real + lengths[i] >= (1 - _MAX_PADDING) * num_places:
-                groups[-1].append(i)
-                num_real += lengths[i]
-                continue
-        groups.append([i])
-        num_real = lengths[i]
-    return groups
 
 
 class _Scoring(NamedTuple):

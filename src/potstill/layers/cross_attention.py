@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from potstill.layers.kv_cache import PagedKVCache, PagedRows, attend_native, attend_plain
+from potstill.layers.kv_cache import PagedKVCache, PagedRows, attention_over
 from potstill.layers.padding import Places, pad, real_places, unpad
 
 
@@ -97,19 +97,18 @@ class PagedCrossAttention:
         num_new = rows.starts.diff()
         lengths = prompts.lengths.repeat_interleave(num_new)  # [N]
         # A row a query, as if it stood where its prompt ends.
-        self._rows = PagedRows(
+        one_each = PagedRows(
             block_tables=prompts.block_tables.repeat_interleave(num_new, 0),
             starts=torch.arange(len(lengths) + 1, dtype=torch.int32, device=cache.device),
             num_cached=lengths - 1,
             positions=(lengths - 1).long(),
             slots=rows.slots,
         )
-        self._is_native = cache.device.type == "cpu" and cache.dtype in (torch.float32, torch.bfloat16)
+        self._attend = attention_over(one_each, cache)
 
     def attend(self, layer: int, q: Tensor, *, scale: float) -> Tensor:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
-        attend = attend_native if self._is_native else attend_plain
-        return attend(q.detach(), keys, values, self._rows, scale=scale, window=None)
+        return self._attend(q.detach(), keys, values, scale=scale, window=None)
 
 
 def write_prompts(cache: PagedKVCache, rows: PagedRows, keys_values: Sequence[KeysValues]) -> None:

@@ -4,13 +4,16 @@ Which block belongs to whom is decided elsewhere: here a block table is given an
 to write. Blocks that sequences share are read by all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch  # before the kernels, so that both share one pool of threads
 from torch import Tensor
 
 from potstill import _native
+from potstill.layers.paged_sdpa import PagedSdpa
+from potstill.layers.relative_bias import bias_of_distances
 
 
 class PagedKVCache:
@@ -142,7 +145,7 @@ class PagedAttention:
 
     def _set(self, rows: PagedRows, cache: PagedKVCache) -> None:
         self._rows, self._cache = rows, cache
-        self._is_native = cache.device.type == "cpu" and cache.dtype in (torch.float32, torch.bfloat16)
+        self._attend = attention_over(rows, cache)
 
     @property
     def positions(self) -> Tensor:
@@ -168,10 +171,15 @@ class PagedAttention:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys.flatten(0, 1)[self._rows.slots] = k.detach().to(keys.dtype)
         values.flatten(0, 1)[self._rows.slots] = v.detach().to(values.dtype)
-        attend = attend_native if self._is_native else attend_plain
-        return attend(
-            q.detach(), keys, values, self._rows, scale=scale, window=window, softcap=softcap, bias=bias
-        )
+        return self._attend(q.detach(), keys, values, scale=scale, window=window, softcap=softcap, bias=bias)
+
+
+def attention_over(rows: PagedRows, cache: PagedKVCache) -> Callable[..., Tensor]:
+    """One of the functions below that suits the cache, for all layers of a step, `rows` given to it."""
+    if cache.device.type != "cpu":
+        return PagedSdpa(rows, cache.block_size).attend
+    is_native = cache.dtype in (torch.float32, torch.bfloat16)
+    return partial(attend_native if is_native else attend_plain, rows=rows)
 
 
 def attend_native(
@@ -232,19 +240,12 @@ def attend_plain(
         heads = q[start:end].float().view(end - start, K, H // K, D)
         scores = torch.einsum("tkgd,skd->kgts", heads, k) * scale
         if bias is not None:
-            scores = scores + _distance_bias(bias, seen - at).view(scores.shape)
+            scores = scores + bias_of_distances(bias, seen - at).view(scores.shape)
         if softcap is not None:
             scores = softcap * torch.tanh(scores / softcap)
         probs = scores.masked_fill(~visible, -torch.inf).softmax(-1)  # [K, G, T, S]
         out[start:end] = torch.einsum("kgts,skd->tkgd", probs, v).reshape(end - start, H, D).to(q.dtype)
     return out
-
-
-def _distance_bias(bias: Tensor, distances: Tensor) -> Tensor:
-    """bias [H, 2M - 1] at the distances [T, S] from query to key: [H, T, S]. Keys a query cannot see may be
-    further off than the bias reaches."""
-    centre = bias.shape[1] // 2
-    return bias.float()[:, (distances + centre).clamp(0, bias.shape[1] - 1)]
 
 
 def _check_rows(

@@ -48,3 +48,10 @@ class RelativeBias(nn.Module):
         )
         grown = (num_exact + (share * (num_buckets - num_exact)).long()).clamp(max=num_buckets - 1)
         return first + torch.where(distances < num_exact, distances, grown)
+
+
+def bias_of_distances(bias: Tensor, distances: Tensor) -> Tensor:
+    """bias [H, 2M - 1] at distances of any shape from query to key: [H, *shape] in float32. Keys that a query
+    cannot see may be further off than the bias reaches."""
+    centre = bias.shape[1] // 2
+    return bias.float()[:, (distances + centre).clamp(0, bias.shape[1] - 1)]
