@@ -6,6 +6,7 @@ from typing import Literal
 from potstill.errors import DamagedError, ModelMissing
 from potstill.files import read_json
 from potstill.gguf_header import read_header
+from potstill.models.encoder_config import ENCODER_TYPES
 from potstill.models.family import MODEL_TYPES
 from potstill.models.fields import Fields
 from potstill.models.gguf_config import ARCHITECTURES
@@ -17,6 +18,7 @@ Architecture = Literal["decoder", "encoder_decoder", "encoder"]
 _BY_MODEL_TYPE: dict[str, Architecture] = {
     **dict.fromkeys(MODEL_TYPES, "decoder"),
     **dict.fromkeys(T5_MODEL_TYPES, "encoder_decoder"),
+    **dict.fromkeys(ENCODER_TYPES, "encoder"),
 }
 _BY_GGUF_NAME: dict[str, Architecture] = dict.fromkeys(ARCHITECTURES, "decoder")
 
