@@ -26,7 +26,8 @@ def test_addresses_stand_between_commas(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "address", ["a.example", "ftp://a.example", "https://", "http://a:port", "https://me:pw@a.example"]
+    "address",
+    ["a.example", "ftp://a.example", "https://", "http://a:port", "https://me:pw@a.example", "http://a b"],
 )
 def test_what_is_no_address_is_refused_by_the_variables_name(monkeypatch, address):
     monkeypatch.setenv("POTSTILL_HUB_MIRRORS", address)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from potstill.cli.main import main
 from potstill.errors import ConfigError, DamagedError, DiskFull, ModelMissing
 from potstill.hub.modelscope import fetched_models
 from potstill.hub.resolve import resolve
@@ -299,6 +300,22 @@ def test_a_disk_that_fills_or_a_share_that_is_used_up_says_so_and_keeps_the_part
             get("ms://org/plain")
     assert parts_in(cache)
     assert weights_of(get("ms://org/plain")) == WEIGHTS
+
+
+def test_a_hub_that_does_not_answer_in_time_is_out_of_reach(hub, monkeypatch):
+    monkeypatch.setattr("potstill.hub.modelscope._TIMEOUT_S", 0.1)
+    hub.delay_s = 1
+    with pytest.raises(ModelMissing, match="timed out"):
+        get("ms://org/plain")
+
+
+def test_what_was_fetched_is_listed_with_the_other_models(hub, capsys):
+    main(["model", "pull", "ms://org/plain", "--quiet", "--json"])
+    pulled = json.loads(capsys.readouterr().out)
+    assert (pulled["origin"], pulled["revision"]) == ("modelscope", COMMIT)
+    main(["model", "list", "--json"])
+    listed = json.loads(capsys.readouterr().out)["models"]
+    assert [model["name"] for model in listed if model["origin"] == "modelscope"] == ["ms://org/plain"]
 
 
 def test_an_address_that_is_none_is_refused_by_name(monkeypatch):

@@ -1,6 +1,7 @@
 """Several addresses of a hub, tried in order."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,6 +11,7 @@ from potstill.errors import ConfigError
 from potstill.hub.listing import HubLacks, HubUnreachable
 
 _Result = TypeVar("_Result")
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def is_offline() -> bool:
@@ -32,7 +34,8 @@ def check_address(variable: str, address: str) -> None:
         _ = parts.port
     except ValueError as error:
         raise ConfigError(f"{variable} is {address!r}, which is no address ({error}). Correct it.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+    is_host = _HOST.fullmatch(parts.hostname or "")
+    if parts.scheme not in ("http", "https") or not is_host or parts.username is not None:
         raise ConfigError(
             f"{variable} names {address!r}; an address is like https://hub.example. Correct it."
         )

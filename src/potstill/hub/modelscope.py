@@ -128,10 +128,15 @@ def _download(one: Download, blob: Path, endpoint: str, task: Task) -> None:
 
 
 def _link(blob: Path, target: Path) -> None:
-    if not (target.exists() and target.samefile(blob)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
+    if _is_here(target, blob.stat().st_size):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
         os.link(blob, target)
+    except OSError:
+        # A file system without links: the name is relative, so that the cache can be moved.
+        target.symlink_to(os.path.relpath(blob, target.parent))
 
 
 @contextmanager
@@ -169,7 +174,7 @@ def _list(client: "Client", endpoint: str, model: HubModel) -> Listing:
                 )
             response.raise_for_status()
             content = _read_bounded(response, model)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         text = str(error).strip() or type(error).__name__
         raise HubUnreachable(f"{endpoint}: {text.splitlines()[0].rstrip('.')}") from None
     return _parse(content, endpoint, model)
