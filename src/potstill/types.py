@@ -110,7 +110,8 @@ class TokenLogprobs(NamedTuple):
 class Completion(NamedTuple):
     """What a generator wrote after a prompt. `logprob` is the sum over `token_ids`, in nats.
 
-    `logprobs` holds one entry a token where the request asked for alternatives, else nothing.
+    `logprobs` holds one entry a token where the request asked for alternatives, else nothing. `sample` counts
+    the texts of one request.
     """
 
     text: str
@@ -118,6 +119,7 @@ class Completion(NamedTuple):
     finish_reason: FinishReason
     logprob: float
     logprobs: tuple[TokenLogprobs, ...] = ()
+    sample: int = 0
 
 
 class TextRequest(NamedTuple):
@@ -129,7 +131,7 @@ class Generator(Protocol):
     """Anything that continues texts: an engine over a model, or a remote endpoint."""
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
-        """Yield (index of the request, its completion) in the order they finish."""
+        """Yield (index of the request, a completion) in the order they finish, `n` of them a request."""
         ...
 
 

@@ -8,7 +8,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
-from potstill.errors import UsageError
+from potstill.errors import MemoryFull, UsageError
 from potstill.lm.context import Context
 from potstill.lm.stateless import Stateless
 from potstill.tokenization.tokenizer import Tokenizer
@@ -129,3 +129,111 @@ def test_a_prompt_that_is_no_text_is_refused_by_its_number(generator):
 
 def test_no_requests_give_no_completions(generator):
     assert complete(generator) == {}
+
+
+def streamed(pieces):
+    """The joined pieces of each text and its completion, by (request, sample)."""
+    texts, completions = {}, {}
+    for request_index, sample, text, completion in pieces:
+        assert (request_index, sample) not in completions, "a piece after the last"
+        texts[request_index, sample] = texts.get((request_index, sample), "") + text
+        if completion:
+            completions[request_index, sample] = completion
+    assert texts.keys() == completions.keys()
+    return texts, completions
+
+
+def test_pieces_joined_are_the_completions_text(generator):
+    settings = [{}, {"stop": ("t\ns",)}, {"stop_at_first_sentence": True}, {"max_tokens": 4}, {}]
+    prompts = ["plain:", "lines:", "sentence:", "émigré:", "émigré:"]
+    requests = [TextRequest(p, SamplingParams(**s)) for p, s in zip(prompts, settings, strict=True)]
+    texts, completions = streamed(generator.stream(requests))
+    assert {key[0]: done for key, done in completions.items()} == dict(generator.complete(requests))
+    assert {key: done.text for key, done in completions.items()} == texts
+
+
+def test_text_is_shown_as_soon_as_it_cannot_be_a_stop_text(generator):
+    request = TextRequest("lines:", SamplingParams(stop=("t\nx", "\nsec")))
+    pieces = [piece.text for piece in generator.stream(request)]
+    # A "t" may begin the first stop text, the line break goes on with it, "\ns" may begin the second.
+    assert [piece for piece in pieces if piece] == [" ", "f", "i", "r", "s", "t"]
+
+
+def test_characters_of_several_tokens_come_whole(generator):
+    pieces = [piece.text for piece in generator.stream(TextRequest("émigré:", SamplingParams()))]
+    assert "".join(pieces) == " déjà vu 水" and all(len(piece) <= 1 for piece in pieces)
+
+
+def test_a_stream_that_is_closed_gives_its_texts_up(generator):
+    pieces = generator.stream([TextRequest(prompt, SamplingParams()) for prompt in CONTINUATIONS])
+    next(pieces)
+    pieces.close()
+    assert not generator.engine.has_work and generator.engine.stats.num_cancellations > 0
+    assert complete(generator, ("plain:", {}))[0].text == " one two"
+
+
+def test_a_stream_refuses_what_could_never_run_before_any_work(generator):
+    with pytest.raises(UsageError, match="Request 0: .* need"):
+        generator.stream(TextRequest("plain:", SamplingParams(max_tokens=2**30)))
+
+
+class Letters:
+    """Writes letters, each as likely as the others."""
+
+    vocab_size = 257
+
+    def next_logprobs(self, contexts):
+        logprobs = np.full((len(contexts), 257), -np.inf, dtype=np.float32)
+        logprobs[:, 65:91] = -np.log(26)
+        return logprobs
+
+
+def test_several_texts_of_one_prompt_are_drawn_each_by_its_own_seed(tokenizer):
+    generator = EngineGenerator(Engine(Stateless(Letters()), EngineParams(max_batch=3)), tokenizer)
+    several = SamplingParams(n=4, seed=5, max_tokens=12)
+    request = TextRequest("plain:", several)
+    found = {done.sample: done.text for _, done in generator.complete([request])}
+    assert sorted(found) == [0, 1, 2, 3] and len(set(found.values())) == 4
+    (alone,) = generator.complete([TextRequest("plain:", SamplingParams(seed=5, max_tokens=12))])
+    assert found[0] == alone[1].text
+    again = {(index, done.sample): done.text for index, done in generator.complete([request, request])}
+    assert again == {(index, sample): text for index in (0, 1) for sample, text in found.items()}
+    texts, _ = streamed(generator.stream(request))
+    assert texts == {(0, sample): text for sample, text in found.items()}
+
+
+def test_asked_for_log_probabilities_stand_at_each_token(tokenizer):
+    generator = EngineGenerator(Engine(Stateless(Letters()), EngineParams()), tokenizer)
+    request = TextRequest("plain:", SamplingParams(num_logprobs=3, max_tokens=5))
+    ((_, done),) = generator.complete([request])
+    assert [told.token_id for told in done.logprobs] == list(done.token_ids)
+    assert all(len(told.likeliest) == 3 for told in done.logprobs)
+    assert sum(told.logprob for told in done.logprobs) == pytest.approx(done.logprob)
+
+
+class Narrow:
+    """Finds no memory for a prompt of more than ten tokens, whatever runs beside it."""
+
+    def __init__(self, decoder):
+        self.decoder = decoder
+
+    def __getattr__(self, name):
+        return getattr(self.decoder, name)
+
+    def step(self, rows):
+        if any(len(row.context.prompt_ids) > 10 for row in rows):
+            raise MemoryError("no room for this")
+        return self.decoder.step(rows)
+
+
+def test_requests_without_memory_are_named_after_the_others_are_written(tokenizer):
+    engine = Engine(Narrow(Stateless(Letters())), EngineParams(max_batch=4))
+    generator = EngineGenerator(engine, tokenizer)
+    prompts = ["plain:", "x" * 11, "lines:", "y" * 20]
+    requests = [TextRequest(prompt, SamplingParams(max_tokens=5)) for prompt in prompts]
+    written = generator.complete(requests)
+    found = dict([next(written), next(written)])
+    with pytest.raises(MemoryFull, match=r"Request 1: .*no room for this.*1 others"):
+        next(written)
+    assert sorted(found) == [0, 2] and not engine.has_work
+    assert dict(generator.complete(requests[:1])) == {0: found[0]}

@@ -20,16 +20,23 @@ class TextSource(Protocol):
 
 
 class WrittenText:
-    """Ends at the first of `params.stop`, or once its first sentence is sure to be complete."""
+    """Ends at the first of `params.stop`, or once its first sentence is sure to be complete.
 
-    def __init__(self, params: SamplingParams, source: TextSource) -> None:
-        self._params, self._source = params, source
+    One that does not go on from the prompt, as an encoder-decoder's, begins without the space that
+    vocabularies put before a first word.
+    """
+
+    def __init__(self, params: SamplingParams, source: TextSource, *, goes_on: bool = True) -> None:
+        self._params, self._source, self._goes_on = params, source, goes_on
         self._overlap = max((len(stop) for stop in params.stop), default=1) - 1
         self._text = ""
+        self._num_shown = 0
         self._ended_at: int | None = None
 
     def push(self, token_id: int) -> bool:
         piece = self._source.push(token_id)
+        if not self._goes_on and not self._text:
+            piece = piece.removeprefix(" ")
         if not piece:
             return False
         # A stop text may have begun in earlier tokens, by all but its last character.
@@ -42,7 +49,7 @@ class WrittenText:
 
     def fork(self) -> "WrittenText":
         """The same text so far, to be written on otherwise."""
-        other = WrittenText(self._params, self._source.fork())
+        other = WrittenText(self._params, self._source.fork(), goes_on=self._goes_on)
         other._text, other._ended_at = self._text, self._ended_at
         return other
 
@@ -52,6 +59,27 @@ class WrittenText:
         if self._params.stop_at_first_sentence:
             text = first_sentence(text, is_complete=is_complete) or text
         return text
+
+    def shown_next(self) -> str:
+        """More of the text, while it is written: what is sure to be in it and was not shown before."""
+        if self._params.stop_at_first_sentence or self._ended_at is not None:
+            return ""
+        end = len(self._text) - num_held_back(self._text, self._params.stop)
+        piece = self._text[self._num_shown : end]
+        self._num_shown = max(self._num_shown, end)
+        return piece
+
+    def rest_of(self, text: str) -> str:
+        """What was not shown yet of the text as `cut` gave it at last."""
+        return text[self._num_shown :]
+
+
+def num_held_back(text: str, stops: Sequence[str]) -> int:
+    """How many characters at the end of a text may be the beginning of a stop text."""
+    for length in range(min(max(map(len, stops), default=1) - 1, len(text)), 0, -1):
+        if any(len(stop) > length and text.endswith(stop[:length]) for stop in stops):
+            return length
+    return 0
 
 
 def find_stop(text: str, stops: Sequence[str], start: int = 0) -> int | None:

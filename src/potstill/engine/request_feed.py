@@ -1,0 +1,115 @@
+"""Requests on their way through an engine: prompts go in a few at a time, texts come out by their names."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from potstill.engine.engine import Engine
+from potstill.engine.sequence import Sequence as RunningSequence
+from potstill.engine.stopping import WrittenText
+from potstill.errors import PotstillError
+from potstill.seeds import derive_seed
+from potstill.tokenization.streaming import TextStream
+from potstill.tokenization.tokenizer import Tokenizer
+from potstill.types import Completion, SamplingParams, TextRequest
+
+# Prompts are tokenized a few at a time, so that thousands of requests need no more memory than a hundred.
+_ENCODED_AT_ONCE = 64
+
+
+class Asked(NamedTuple):
+    """One of the texts that a request asks for."""
+
+    request_index: int
+    sample: int
+    text: WrittenText
+
+
+class Ended(NamedTuple):
+    asked: Asked
+    completion: Completion
+
+
+class RequestFeed:
+    """What `requests` ask for, step by step. `failures` holds the texts that could not be written."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, requests: Sequence[TextRequest]) -> None:
+        self.failures: list[tuple[int, PotstillError]] = []
+        self._engine, self._tokenizer, self._requests = engine, tokenizer, requests
+        self._samples = self._all_samples()
+        self._asked: dict[RunningSequence, Asked] = {}
+
+    def step(self) -> list[Ended] | None:
+        """Run a step of the engine: the texts that ended in it; None once there is nothing left to write."""
+        self._refill()
+        if not self._asked:
+            return None
+        ended = []
+        for sequence in self._engine.step():
+            asked = self._asked.pop(sequence)
+            if sequence.error is not None:
+                self.failures.append((asked.request_index, sequence.error))
+            else:
+                ended.append(Ended(asked, _completion(sequence, asked)))
+        return ended
+
+    def being_written(self) -> Iterator[Asked]:
+        """Texts that have begun, or wait for it, and have not ended."""
+        yield from self._asked.values()
+
+    def cancel(self) -> None:
+        """Give up all that is not written to its end."""
+        for sequence in self._asked:
+            self._engine.cancel(sequence)
+        self._asked.clear()
+
+    def raise_failures(self) -> None:
+        """Raise the first failure, which says how many requests it is about."""
+        if not self.failures:
+            return
+        (index, error), count = self.failures[0], len({index for index, _ in self.failures})
+        others = f" So do {count - 1:,} others." if count > 1 else ""
+        raise type(error)(f"Request {index}: {error}{others}") from error
+
+    def _refill(self) -> None:
+        """Keep a batch of prompts waiting, so that no row stays empty."""
+        num_wanted = max(self._engine.params.max_batch - self._engine.num_waiting, 0)
+        for index, sample, prompt_ids in islice(self._samples, num_wanted):
+            params = sample_params(self._requests[index].sampling, sample)
+            source = TextStream(self._tokenizer)
+            text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
+            sequence = self._engine.add(prompt_ids, params, text)
+            self._asked[sequence] = Asked(index, sample, text)
+
+    def _all_samples(self) -> Iterator[tuple[int, int, list[int]]]:
+        """(request's index, sample, prompt) of every text asked for."""
+        for start in range(0, len(self._requests), _ENCODED_AT_ONCE):
+            prompts = [request.prompt for request in self._requests[start : start + _ENCODED_AT_ONCE]]
+            for index, ids in enumerate(encode_prompts(self._engine, self._tokenizer, prompts), start):
+                for sample in range(self._requests[index].sampling.n):
+                    yield index, sample, ids
+
+
+def encode_prompts(engine: Engine, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
+    """What the model is asked; encoders are trained on texts that end with EOS."""
+    end = list(tokenizer.eos_ids[:1]) if engine.decoder.encodes_prompt else []
+    return [ids + end for ids in tokenizer.encode_batch(prompts)]
+
+
+def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
+    """How the texts of one prompt are drawn: the first with the seed itself, each other with its own."""
+    if sample == 0:
+        return params
+    return params.with_seed(derive_seed(params.seed, "sample", sample))
+
+
+def _completion(sequence: RunningSequence, asked: Asked) -> Completion:
+    assert sequence.finish_reason is not None
+    return Completion(
+        text=asked.text.cut(is_complete=sequence.finish_reason == "stop"),
+        token_ids=tuple(sequence.output_ids),
+        finish_reason=sequence.finish_reason,
+        logprob=sequence.logprob,
+        logprobs=tuple(sequence.told),
+        sample=asked.sample,
+    )
