@@ -210,7 +210,7 @@ void paged_attention(std::span<const float> q, std::span<const T> keys, std::spa
         for (std::size_t item; (item = next.fetch_add(1)) < plan.num_items();) {
             attend_item(plan, arrays, options, item, own);
         }
-#pragma omp barrier
+        wait_for_team();
         const Share share = share_of(N);
         finish_queries(plan, arrays, options, share.begin, share.end, own);
     }

@@ -29,9 +29,9 @@ POTSTILL_INLINE void activate_lanes(float* y, Act act) {
     }
 }
 
-// One panel of one row: `count` of its outputs exist.
-POTSTILL_INLINE void finish_panel(float* y, const Epilogue& epilogue, std::size_t first, std::size_t count,
-                                  float* out) {
+// One row of a panel: `count` of its outputs exist.
+POTSTILL_INLINE void finish_row(float* y, const Epilogue& epilogue, std::size_t first, std::size_t count,
+                                float* out) {
     if (epilogue.bias != nullptr) {
         for (std::size_t n = 0; n < count; ++n) y[n] += epilogue.bias[first + n];
     }
@@ -42,15 +42,26 @@ POTSTILL_INLINE void finish_panel(float* y, const Epilogue& epilogue, std::size_
     std::copy_n(y, count, out + first);
 }
 
-// Outputs first .. end of the tile's rows, the first of which `out` begins with.
+// The tile's rows of outputs first .. first + count.
 POTSTILL_CLONES void finish(const MatrixTile& tile, const Epilogue& epilogue, std::size_t first,
-                            std::size_t end, float* out, std::size_t out_stride) {
+                            std::size_t count, float* out, std::size_t out_stride) {
     for (std::size_t r = 0; r < tile.num_rows; ++r) {
-        float* y = tile.sums + r * kTilePanels * kLanes;
-        for (std::size_t n = first; n < end; n += kLanes, y += kLanes) {
-            finish_panel(y, epilogue, n, std::min(kLanes, end - n), out + r * out_stride);
-        }
+        finish_row(tile.sums + r * kLanes, epilogue, first, count, out + r * out_stride);
     }
+}
+
+// Which part of the panel after this one a row block fetches: all blocks together fetch it once, so that it
+// is there when its turn comes and memory is read without a pause.
+void look_ahead(MatrixTile& tile, const std::byte* next, std::size_t panel_bytes, std::size_t block,
+                std::size_t num_blocks) {
+    const std::size_t lines = (panel_bytes + 63) / 64, steps = num_groups(tile.columns);
+    tile.lines_ahead = (lines + num_blocks * steps - 1) / std::max<std::size_t>(num_blocks * steps, 1);
+    const std::size_t begin = block * steps * tile.lines_ahead;
+    if (next == nullptr || begin >= lines) {
+        tile.lines_ahead = 0;
+        return;
+    }
+    tile.ahead = next + begin * 64;
 }
 
 }  // namespace
@@ -58,24 +69,24 @@ POTSTILL_CLONES void finish(const MatrixTile& tile, const Epilogue& epilogue, st
 void linear(std::size_t thread, std::size_t num_threads, const Activations& x, std::size_t num_rows,
             const PackedMatrix& w, float* out, std::size_t out_stride, const Epilogue& epilogue) {
     const TileKernel multiply = best_kernel(w.kind());
-    const std::size_t num_pairs = (w.num_panels() + kTilePanels - 1) / kTilePanels;
-    const std::size_t first = num_pairs * thread / num_threads * kTilePanels;
-    const std::size_t last = std::min(num_pairs * (thread + 1) / num_threads * kTilePanels, w.num_panels());
-    alignas(64) float sums[kTileRows * kTilePanels * kLanes];
+    const Share panels = share_of(w.num_panels(), thread, num_threads);
+    const std::size_t num_blocks = (num_rows + kTileRows - 1) / kTileRows;
+    alignas(64) float sums[kTileRows * kLanes];
     MatrixTile tile{};
     tile.record_bytes = Activations::record_bytes(w.columns(), w.kind());
-    tile.panel_bytes = w.panel_bytes();
     tile.columns = w.columns();
     tile.sums = sums;
-    for (std::size_t panel = first; panel < last; panel += kTilePanels) {
+    for (std::size_t panel = panels.begin; panel < panels.end; ++panel) {
+        const std::size_t output = panel * kLanes, count = std::min(kLanes, w.rows() - output);
         tile.w = w.panel(panel);
-        tile.num_panels = std::min(kTilePanels, last - panel);
-        const std::size_t end = std::min((panel + tile.num_panels) * kLanes, w.rows());
-        for (std::size_t row = 0; row < num_rows; row += kTileRows) {
+        for (std::size_t block = 0; block < num_blocks; ++block) {
+            const std::size_t row = num_rows * block / num_blocks;
+            tile.num_rows = num_rows * (block + 1) / num_blocks - row;
             tile.x = x.data() + row * tile.record_bytes;
-            tile.num_rows = std::min(kTileRows, num_rows - row);
+            look_ahead(tile, panel + 1 < panels.end ? w.panel(panel + 1) : nullptr, w.panel_bytes(), block,
+                       num_blocks);
             multiply(tile);
-            finish(tile, epilogue, panel * kLanes, end, out + row * out_stride, out_stride);
+            finish(tile, epilogue, output, count, out + row * out_stride, out_stride);
         }
     }
 }
@@ -89,7 +100,7 @@ void linear_by_team(const float* x, std::size_t num_rows, const PackedMatrix& w,
         const auto thread = static_cast<std::size_t>(thread_index());
         const auto num_threads = static_cast<std::size_t>(team_size());
         prepared.prepare(thread, num_threads, x, num_rows, w.columns(), w.columns(), w.kind());
-#pragma omp barrier
+        wait_for_team();
         linear(thread, num_threads, prepared, num_rows, w, out, w.rows(), epilogue);
     }
 }

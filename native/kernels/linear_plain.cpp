@@ -25,17 +25,19 @@ POTSTILL_CLONES void multiply_bf16(const bf16* x, const bf16* w, std::size_t col
     std::copy_n(y, kLanes, sums);
 }
 
-POTSTILL_CLONES void multiply_int8(const std::int8_t* x, const bf16* scales, const std::uint8_t* w,
-                                   std::size_t groups, float* sums) {
+POTSTILL_CLONES void multiply_int8(const std::int8_t* x, const std::byte* w, std::size_t groups,
+                                   float* sums) {
     const auto* x_scales = reinterpret_cast<const float*>(x + groups * kGroup);
     const auto* starts = reinterpret_cast<const std::int32_t*>(x_scales + groups);
     float y[kLanes] = {};
-    for (std::size_t group = 0; group < groups; ++group, scales += kLanes) {
+    for (std::size_t group = 0; group < groups; ++group, w += kGroupBytes) {
+        const auto* scales = reinterpret_cast<const bf16*>(w);
+        const auto* q = reinterpret_cast<const std::uint8_t*>(w + kScaleBytes);
         std::int32_t dots[kLanes];
         std::fill_n(dots, kLanes, starts[group]);
-        for (std::size_t k = 0; k < kGroup; k += 4, x += 4, w += 4 * kLanes) {
+        for (std::size_t k = 0; k < kGroup; k += 4, x += 4, q += 4 * kLanes) {
             for (std::size_t n = 0; n < kLanes; ++n) {
-                for (std::size_t i = 0; i < 4; ++i) dots[n] += x[i] * w[4 * n + i];
+                dots[n] += x[0] * q[4 * n] + x[1] * q[4 * n + 1] + x[2] * q[4 * n + 2] + x[3] * q[4 * n + 3];
             }
         }
         for (std::size_t n = 0; n < kLanes; ++n) {
@@ -45,28 +47,24 @@ POTSTILL_CLONES void multiply_int8(const std::int8_t* x, const bf16* scales, con
     std::copy_n(y, kLanes, sums);
 }
 
-void multiply(const std::byte* x, const std::byte* w, const MatrixTile& tile, WeightKind kind, float* sums) {
+void multiply(const std::byte* x, const MatrixTile& tile, WeightKind kind, float* sums) {
     switch (kind) {
         case WeightKind::float32:
-            return multiply_float(reinterpret_cast<const float*>(x), reinterpret_cast<const float*>(w),
+            return multiply_float(reinterpret_cast<const float*>(x), reinterpret_cast<const float*>(tile.w),
                                   tile.columns, sums);
         case WeightKind::bfloat16:
-            return multiply_bf16(reinterpret_cast<const bf16*>(x), reinterpret_cast<const bf16*>(w),
+            return multiply_bf16(reinterpret_cast<const bf16*>(x), reinterpret_cast<const bf16*>(tile.w),
                                  tile.columns, sums);
         case WeightKind::int8:
-            return multiply_int8(reinterpret_cast<const std::int8_t*>(x), reinterpret_cast<const bf16*>(w),
-                                 reinterpret_cast<const std::uint8_t*>(w) + scale_bytes(tile.columns),
-                                 num_groups(tile.columns), sums);
+            return multiply_int8(reinterpret_cast<const std::int8_t*>(x), tile.w, num_groups(tile.columns),
+                                 sums);
     }
 }
 
 template <WeightKind kKind>
 void multiply_tile(const MatrixTile& tile) {
     for (std::size_t r = 0; r < tile.num_rows; ++r) {
-        for (std::size_t p = 0; p < tile.num_panels; ++p) {
-            multiply(tile.x + r * tile.record_bytes, tile.w + p * tile.panel_bytes, tile, kKind,
-                     tile.sums + (r * kTilePanels + p) * kLanes);
-        }
+        multiply(tile.x + r * tile.record_bytes, tile, kKind, tile.sums + r * kLanes);
     }
 }
 

@@ -15,6 +15,7 @@ namespace potstill {
 namespace {
 
 constexpr std::size_t kLine = 64;
+constexpr std::uint8_t kZero = 128;  // q + 128 of nothing
 constexpr std::size_t kLargePage = std::size_t{1} << 21;
 
 std::size_t panel_bytes_of(std::size_t columns, WeightKind kind) {
@@ -26,16 +27,19 @@ std::size_t panel_bytes_of(std::size_t columns, WeightKind kind) {
         case WeightKind::int8:
             break;
     }
-    return scale_bytes(columns) + num_groups(columns) * kGroup * kLanes;
+    return num_groups(columns) * kGroupBytes;
 }
 
 float* floats(std::byte* panel) { return reinterpret_cast<float*>(panel); }
 bf16* halves(std::byte* panel) { return reinterpret_cast<bf16*>(panel); }
-std::uint8_t* bytes_of(std::byte* panel, std::size_t columns) {
-    return reinterpret_cast<std::uint8_t*>(panel) + scale_bytes(columns);
+
+// Of a group of int8 weights.
+bf16* scales_of(std::byte* panel, std::size_t group) { return halves(panel + group * kGroupBytes); }
+std::uint8_t* bytes_of(std::byte* panel, std::size_t group) {
+    return reinterpret_cast<std::uint8_t*>(panel + group * kGroupBytes + kScaleBytes);
 }
 
-// Where column k of a lane stands among a panel's int8 or bfloat16 weights.
+// Where column k of a lane stands among weights of which neighbours stand `together`.
 std::size_t place_of(std::size_t k, std::size_t lane, std::size_t together) {
     return (k / together * kLanes + lane) * together + k % together;
 }
@@ -48,25 +52,26 @@ bf16 scale_for(float peak) {
     return scale;
 }
 
-void quantize_group(const float* weights, std::size_t count, bf16& scale, std::uint8_t* q, std::size_t first,
-                    std::size_t lane) {
+void quantize_group(const float* weights, std::size_t count, std::size_t lane, bf16& scale, std::uint8_t* q) {
     float peak = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        if (!std::isfinite(weights[i])) throw std::invalid_argument("weight holds NaN or infinity");
-        peak = std::max(peak, std::abs(weights[i]));
+    for (std::size_t k = 0; k < count; ++k) {
+        if (!std::isfinite(weights[k])) throw std::invalid_argument("weight holds NaN or infinity");
+        peak = std::max(peak, std::abs(weights[k]));
     }
     scale = scale_for(peak);
     const float step = widen(scale);
-    for (std::size_t i = 0; i < count; ++i) {
-        const float steps = step > 0 ? std::nearbyint(weights[i] / step) : 0.0F;
-        q[place_of(first + i, lane, 4)] = static_cast<std::uint8_t>(static_cast<int>(steps) + 128);
+    if (step == 0) return;
+    for (std::size_t k = 0; k < count; ++k) {
+        const float steps = std::nearbyint(weights[k] / step);
+        q[place_of(k, lane, 4)] = static_cast<std::uint8_t>(static_cast<int>(steps) + 128);
     }
 }
 
 void pack_int8(const float* weights, std::size_t columns, std::size_t lane, std::byte* panel) {
-    for (std::size_t first = 0, group = 0; first < columns; first += kGroup, ++group) {
-        quantize_group(weights + first, std::min(kGroup, columns - first),
-                       halves(panel)[group * kLanes + lane], bytes_of(panel, columns), first, lane);
+    for (std::size_t group = 0; group < num_groups(columns); ++group) {
+        const std::size_t first = group * kGroup;
+        quantize_group(weights + first, std::min(kGroup, columns - first), lane,
+                       scales_of(panel, group)[lane], bytes_of(panel, group));
     }
 }
 
@@ -115,8 +120,9 @@ PackedMatrix::PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kin
       bytes_(num_panels() * panel_bytes_) {
     if (kind != WeightKind::int8) return;
     for (std::size_t panel = 0; panel < num_panels(); ++panel) {
-        std::uint8_t* q = bytes_of(bytes_.data() + panel * panel_bytes_, columns);
-        std::fill_n(q, num_groups(columns) * kGroup * kLanes, std::uint8_t{128});
+        for (std::size_t group = 0; group < num_groups(columns); ++group) {
+            std::fill_n(bytes_of(bytes_.data() + panel * panel_bytes_, group), kGroup * kLanes, kZero);
+        }
     }
 }
 
@@ -154,8 +160,9 @@ void PackedMatrix::read_row(std::size_t row, float* out) const {
             return;
         case WeightKind::int8:
             for (std::size_t k = 0; k < columns_; ++k) {
-                const float scale = widen(halves(panel)[k / kGroup * kLanes + lane]);
-                out[k] = scale * static_cast<float>(bytes_of(panel, columns_)[place_of(k, lane, 4)] - 128);
+                const float scale = widen(scales_of(panel, k / kGroup)[lane]);
+                const int q = bytes_of(panel, k / kGroup)[place_of(k % kGroup, lane, 4)] - kZero;
+                out[k] = scale * static_cast<float>(q);
             }
             return;
     }

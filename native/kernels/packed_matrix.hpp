@@ -1,12 +1,11 @@
 // A weight matrix in the order in which the kernels of linear.hpp read it: made once, read at every step.
 //
-// Outputs stand in panels of 16, one vector lane each, and a panel's weights lie one after the other:
-//   float32   [columns][16]
-//   bfloat16  [columns / 2][16][2], columns padded with zeros to an even number
-//   int8      bfloat16 scales [groups][16], padded to 64 bytes; then q + 128 as bytes [columns / 4][16][4],
-//   columns
-//             padded with zeros to a multiple of the group. A weight is scale * q with q in [-127, 127].
-// Outputs are padded to a multiple of 16 with zeros.
+// Outputs stand in panels of 32, padded with zeros, and a panel's weights lie one after the other:
+//   float32   [columns][32]
+//   bfloat16  [columns / 2][32][2], columns padded with zeros to an even number
+//   int8      for each group of 64 columns, padded with zeros, its scales as bfloat16 [32], then q + 128 as
+//   bytes
+//             [64 / 4][32][4]. A weight is scale * q with q in [-127, 127].
 #pragma once
 
 #include <cstddef>
@@ -20,8 +19,10 @@ namespace potstill {
 
 enum class WeightKind : std::uint8_t { float32, bfloat16, int8 };
 
-constexpr std::size_t kLanes = 16;  // outputs of a panel
+constexpr std::size_t kLanes = 32;  // outputs of a panel
 constexpr std::size_t kGroup = 64;  // columns that share a scale
+constexpr std::size_t kScaleBytes = kLanes * sizeof(bf16);
+constexpr std::size_t kGroupBytes = kScaleBytes + kGroup * kLanes;  // of a panel
 
 constexpr std::size_t round_up_to(std::size_t count, std::size_t step) {
     return (count + step - 1) / step * step;
@@ -74,10 +75,5 @@ class PackedMatrix {
     std::size_t panel_bytes_;
     AlignedBytes bytes_;
 };
-
-// Where a panel of int8 weights begins its bytes, after its scales.
-constexpr std::size_t scale_bytes(std::size_t columns) {
-    return round_up_to(num_groups(columns) * kLanes * sizeof(bf16), 64);
-}
 
 }  // namespace potstill

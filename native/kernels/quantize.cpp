@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/simd.hpp"
+#include "kernels/threads.hpp"
 
 namespace potstill {
 namespace {
@@ -91,7 +92,8 @@ void Activations::reserve(std::size_t max_rows, std::size_t max_columns) {
 void Activations::prepare(std::size_t thread, std::size_t num_threads, const float* x, std::size_t num_rows,
                           std::size_t columns, std::size_t stride, WeightKind kind) {
     const std::size_t step = record_bytes(columns, kind);
-    for (std::size_t r = num_rows * thread / num_threads; r < num_rows * (thread + 1) / num_threads; ++r) {
+    const Share rows = share_of(num_rows, thread, num_threads);
+    for (std::size_t r = rows.begin; r < rows.end; ++r) {
         const float* row = x + r * stride;
         std::byte* record = bytes_.data() + r * step;
         if (kind == WeightKind::int8) quantize_row(row, columns, record);

@@ -30,4 +30,10 @@ int team_size() {
 #endif
 }
 
+void wait_for_team() {
+#ifdef _OPENMP
+#pragma omp barrier
+#endif
+}
+
 }  // namespace potstill

@@ -13,6 +13,9 @@ int thread_index();
 // Threads of the parallel region that the calling thread is in.
 int team_size();
 
+// Until every thread of the team has come here.
+void wait_for_team();
+
 // Rows begin .. end of a table, one thread's part of it.
 struct Share {
     std::size_t begin, end;

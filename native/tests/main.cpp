@@ -4,6 +4,7 @@
 int main() {
     potstill::test_attention();
     potstill::test_crc32c();
+    potstill::test_linear();
     potstill::test_repeats();
     potstill::test_sampling();
     potstill::test_suffix_search();
