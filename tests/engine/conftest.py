@@ -66,6 +66,42 @@ class RecallingDecoder:
         return self.cache[block, position % self.block_size : position % self.block_size + 1].reshape(())
 
 
+class RecallingEncoderDecoder(RecallingDecoder):
+    """Keeps prompts in encoder blocks and outputs in its own, and answers from what it finds there alone."""
+
+    encodes_prompt = True
+
+    def __init__(self, max_prompt_tokens: int | None = None, **sizes: int) -> None:
+        super().__init__(**sizes)
+        self.max_prompt_tokens = max_prompt_tokens
+        self.num_encoded = 0
+
+    def step(self, rows: Sequence[StepRow]) -> torch.Tensor:
+        self.steps.append(list(rows))
+        for row in rows:
+            self._write(row)
+        asked = [self._recalled(row) for row in rows]
+        return torch.from_numpy(self.model.next_logprobs(asked))[[row.wants_logits for row in rows]]
+
+    def _write(self, row: StepRow) -> None:
+        prompt_ids, token_ids = row.context.prompt_ids, (-1, *row.context.output_ids)
+        end = row.num_cached + row.num_new
+        assert row.num_new > 0 and row.wants_logits == (end == len(token_ids))
+        assert len(row.encoder_table) * self.block_size >= len(prompt_ids)
+        self.num_encoded += row.encodes
+        for position in range(len(prompt_ids) if row.encodes else 0):
+            self._slot(row._replace(block_table=row.encoder_table), position)[...] = prompt_ids[position]
+        for position in range(row.num_cached, end):
+            self._slot(row, position)[...] = token_ids[position]
+
+    def _recalled(self, row: StepRow) -> Context:
+        encoder = row._replace(
+            block_table=row.encoder_table, num_cached=0, num_new=len(row.context.prompt_ids)
+        )
+        prompt_ids = [int(self._slot(encoder, position)) for position in range(encoder.num_new)]
+        return Context(tuple(prompt_ids), super()._recalled(row).prompt_ids)
+
+
 @pytest.fixture
 def whole_context_model() -> WholeContextModel:
     return WholeContextModel()
@@ -74,3 +110,8 @@ def whole_context_model() -> WholeContextModel:
 @pytest.fixture
 def recalling_decoder() -> type[RecallingDecoder]:
     return RecallingDecoder
+
+
+@pytest.fixture
+def recalling_encoder_decoder() -> type[RecallingEncoderDecoder]:
+    return RecallingEncoderDecoder

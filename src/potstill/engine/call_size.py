@@ -18,7 +18,7 @@ class CallSize:
     def split(self, shares: Many[Share]) -> list[list[Share]]:
         """The calls of a step, in order: what a share reads of another's is run before it or with it."""
         if self._most is None:
-            return [list(shares)]
+            return [list(shares)] if shares else []
         calls: list[list[Share]] = []
         room = 0
         for share in self._pieces(shares, self._most):
