@@ -71,6 +71,8 @@ class SamplingParams:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be {range_text}.")
         if self.n > self.num_beams > 1:
             raise ConfigError(f"n is {self.n}; a search of {self.num_beams} beams finds no more texts.")
+        if self.num_beams > 1 and self.num_logprobs:
+            raise ConfigError(f"num_logprobs is {self.num_logprobs}; a beam search tells none.")
 
     def _check_kinds(self) -> None:
         """A flag is no number, and 1.5 tokens are none."""

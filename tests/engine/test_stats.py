@@ -1,9 +1,12 @@
 import pytest
 
+from potstill.engine.engine import Engine
+from potstill.engine.params import EngineParams
 from potstill.engine.stats import EngineStats
 from potstill.lm.context import Context
 from potstill.lm.cost import ModelCost
 from potstill.lm.protocol import StepRow
+from potstill.types import SamplingParams
 
 
 def row(num_cached, num_new, **more):
@@ -70,3 +73,11 @@ def test_speed_is_work_over_the_engines_time():
     assert speed.flops_per_s == (11 * 10 + (55 + 11) * 1 + 2 * 100) / 2
     assert speed.bandwidth_share == pytest.approx(speed.bytes_per_s / 10_000)
     assert speed.flops_share is None
+
+
+def test_an_engine_counts_what_it_runs(recalling_decoder):
+    engine = Engine(recalling_decoder(), EngineParams())
+    engine.add([3] * 9, SamplingParams(max_tokens=100, temperature=0))
+    while engine.has_work:
+        engine.step()
+    assert engine.stats.num_positions_run == 109 and engine.stats.num_positions_uncached == 5950

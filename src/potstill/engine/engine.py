@@ -13,9 +13,11 @@ from potstill.engine.block_manager import BlockManager
 from potstill.engine.call_size import CallSize
 from potstill.engine.group import Group
 from potstill.engine.logprobs import alternatives
+from potstill.engine.look_ahead import look_ahead
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
 from potstill.engine.scheduler import Scheduler, Share
+from potstill.engine.search import Search
 from potstill.engine.sequence import NeverStop, Sequence, StopRule
 from potstill.engine.stats import EngineStats
 from potstill.errors import MemoryFull, UsageError
@@ -62,18 +64,27 @@ class Engine:
     ) -> Sequence:
         """Queue a prompt; the higher priority goes first. UsageError where it could never run to its end.
 
-        `params.n` is no business of the engine: each of several texts is added with a seed of its own.
+        `params.n` texts are what a beam search hands over, the best as the sequence itself, the next as its
+        `others`. Without one `n` is no business of the engine: each text is added with a seed of its own.
         """
         self.check_fits(len(prompt_ids), params)
+        searches = params.num_beams > 1
         sequence = Sequence(
             sequence_id=next(self._new_id),
             prompt_ids=tuple(prompt_ids),
             sampling=params,
             num_prepended=self.decoder.num_prepended,
             encodes_prompt=self.decoder.encodes_prompt,
-            stop=stop or NeverStop(),
+            stop=NeverStop() if searches or stop is None else stop,
         )
-        self._scheduler.add(Group(rows=[sequence], arrival=sequence.sequence_id, priority=priority))
+        group = Group(
+            rows=[sequence],
+            arrival=sequence.sequence_id,
+            priority=priority,
+            most_rows=params.num_beams,
+            search=Search.of(sequence, stop or NeverStop(), self._eos_ids) if searches else None,
+        )
+        self._scheduler.add(group)
         return sequence
 
     def cancel(self, sequence: Sequence) -> None:
@@ -92,16 +103,19 @@ class Engine:
         """
         started = perf_counter()
         shares = self._scheduler.schedule()
+        groups = self._groups_of(shares)
         try:
             with torch.inference_mode():
                 self._run(shares)
+                self._advance_searches(groups)
         except BaseException:
             # Blocks that this step promised to fill may be half full.
             self.abort_all()
             raise
-        finished = [share.sequence for share in shares if share.sequence.is_finished]
-        for sequence in finished:
-            self._scheduler.retire(sequence)
+        ended = [group for group in groups if group.rows[0].is_finished]
+        finished = [group.rows[0] for group in ended]
+        for group in ended:
+            self._scheduler.cancel(group)
         self._note(started)
         return finished
 
@@ -131,6 +145,12 @@ class Engine:
                 f"A prompt of {num_prompt_tokens:,} tokens is longer than the {decoder.max_prompt_tokens:,} "
                 f"that the model's encoder reads. Shorten it."
             )
+        most_rows = self._scheduler.most_rows
+        if params.num_beams > most_rows:
+            return (
+                f"num_beams is {params.num_beams}; the engine runs {most_rows:,} texts at once. "
+                f"Lower it, or raise max_batch."
+            )
         needed = first + params.max_tokens - 1
         asked = (
             f"A prompt of {num_prompt_tokens:,} tokens and max_tokens {params.max_tokens:,} "
@@ -139,8 +159,10 @@ class Engine:
         if needed > decoder.max_positions:
             return f"{asked}; the model's context has {decoder.max_positions:,}. Shorten one of them."
         num_encoded = self._blocks.num_blocks_for(num_prompt_tokens) if is_encoded else 0
-        if num_encoded + self._blocks.num_blocks_for(needed) > decoder.num_blocks:
+        # Beams share what they have in common, but may have to be taken up again all at once.
+        if num_encoded + params.num_beams * self._blocks.num_blocks_for(needed) > decoder.num_blocks:
             in_cache = (decoder.num_blocks - num_encoded) * decoder.block_size
+            asked += f" in each of {params.num_beams} beams" if params.num_beams > 1 else ""
             return f"{asked}; the KV cache holds {in_cache:,}. Shorten one of them, or raise kv_bytes."
         return None
 
@@ -162,10 +184,9 @@ class Engine:
 
     def _try(self, call: Many[Share]) -> str | None:
         """Run positions and draw from those that are their texts' last; what is said where memory ran out."""
-        drawing = [share.sequence for share in call if share.wants_logits]
         try:
             logits = self._run_model(call)
-            drawn = self._draw(drawing, logits)
+            drawn = self._draw([share.sequence for share in call if share.wants_logits], logits)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -173,7 +194,7 @@ class Engine:
             return str(error) or type(error).__name__
         for share in call:
             share.sequence.num_cached += share.num_new
-        for sequence, (token_id, logprob, told) in zip(drawing, drawn, strict=True):
+        for sequence, token_id, logprob, told in drawn:
             sequence.take(token_id, logprob, is_eos=token_id in self._eos_ids)
             if told:
                 sequence.told.append(told)
@@ -200,26 +221,55 @@ class Engine:
         return logits
 
     def _draw(self, rows: Many[Sequence], logits: torch.Tensor) -> "list[_Drawn]":
+        """A token for each row; a search only looks, since the tokens of its rows are chosen together."""
         started = perf_counter()
-        if not rows:
-            return []
+        searching = [index for index, row in enumerate(rows) if row.sampling.num_beams > 1]
+        if searching:
+            self._look([rows[index] for index in searching], logits[searching])
+            drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
+            rows, logits = [rows[index] for index in drawing], logits[drawing]
+        drawn = self._drawn(rows, logits) if rows else []
+        self.stats.sampling_s += perf_counter() - started
+        return drawn
+
+    def _drawn(self, rows: Many[Sequence], logits: torch.Tensor) -> "list[_Drawn]":
         drawn = sampling.draw_rows(rows, logits)
         token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
         counts = [row.sampling.num_logprobs for row in rows]
         told = alternatives(logits, counts, token_ids, logprobs)
-        self.stats.sampling_s += perf_counter() - started
-        return [_Drawn(*one) for one in zip(token_ids, logprobs, told, strict=True)]
+        return [_Drawn(*one) for one in zip(rows, token_ids, logprobs, told, strict=True)]
+
+    def _look(self, rows: Many[Sequence], logits: torch.Tensor) -> None:
+        for row, look in zip(rows, look_ahead(rows, logits, len(self._eos_ids)), strict=True):
+            group = self._scheduler.group_of(row)
+            assert group is not None and group.search is not None
+            group.search.looks[row] = look
+
+    def _advance_searches(self, groups: Many[Group]) -> None:
+        """Where all rows of a search have looked, choose what goes on; rows that part copy a block each."""
+        pairs: list[tuple[int, int]] = []
+        for group in groups:
+            if group.search is not None and group.search.has_looked:
+                pairs += group.search.advance(self._scheduler)
+        if pairs:
+            self.decoder.copy_blocks(pairs)
+
+    def _groups_of(self, shares: Many[Share]) -> list[Group]:
+        groups = dict.fromkeys(self._scheduler.group_of(share.sequence) for share in shares)
+        return [group for group in groups if group is not None]
 
     def _give_up(self, rest: Many[Share], why_not: str) -> None:
         """The first of what is left of a step cannot run; the others are put out and run again later.
 
         They may count on blocks that it was to fill.
         """
-        failed = rest[0].sequence
-        for group in {self._scheduler.group_of(share.sequence): None for share in rest}:
-            assert group is not None
+        groups = self._groups_of(rest)
+        for group in groups:
             self._scheduler.put_out(group)
+            if group.search is not None:
+                group.search.looks.clear()
         self._blocks.forget()
+        failed = groups[0].rows[0]
         failed.error = MemoryFull(
             f"A text of {failed.num_positions:,} positions found no memory even alone ({why_not}). "
             f"Shorten the prompt, lower kv_bytes or max_step_tokens, or free memory."
@@ -233,6 +283,7 @@ class Engine:
 
 
 class _Drawn(NamedTuple):
+    sequence: Sequence
     token_id: int
     logprob: float
     told: TokenLogprobs | None

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 
+from potstill.engine.search import Search
 from potstill.engine.sequence import Sequence
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Group:
-    """`most_rows` is what it ever has at once; `arrival` is different for each group, later ones higher."""
+    """`most_rows` is what it ever has at once; `arrival` is different for each group, later ones higher.
+
+    The first row is the one that is handed over in the end, with a `search` too.
+    """
 
     rows: list[Sequence]
     arrival: int
     priority: int = 0
     most_rows: int = 1
+    search: Search | None = None
 
     @property
     def rank(self) -> tuple[int, int]:

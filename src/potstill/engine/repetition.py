@@ -22,6 +22,13 @@ class NgramBan:
             *prefix, last = self._last
             self._followers.setdefault(tuple(prefix), set()).add(last)
 
+    def fork(self) -> "NgramBan":
+        """The same for a text that begins as this one and goes on otherwise."""
+        other = NgramBan(self._size)
+        other._last.extend(self._last)
+        other._followers = {prefix: set(tokens) for prefix, tokens in self._followers.items()}
+        return other
+
     def banned(self) -> set[int]:
         """Tokens that may not come next."""
         if not self._size or len(self._last) < self._size - 1:

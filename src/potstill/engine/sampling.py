@@ -66,17 +66,23 @@ def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
     edited = [index for index, row in enumerate(rows) if edits_scores(row.sampling)]
     if not edited:
         return draw(logits, filters, uniforms)
-    scores = logits.clone()
-    for index in edited:
-        penalise_repetition(scores, index, rows[index].output_ids, rows[index].sampling.repetition_penalty)
-        ban(scores, index, rows[index].ngram_ban.banned())
-    token_ids, logprobs = draw(scores, filters, uniforms)
+    token_ids, logprobs = draw(edited_scores(rows, logits), filters, uniforms)
     own = logits[edited].float().log_softmax(-1).gather(-1, token_ids[edited, None])[:, 0]
     return Draw(token_ids, logprobs.index_copy(0, torch.tensor(edited, device=logits.device), own))
 
 
 def edits_scores(params: SamplingParams) -> bool:
     return params.repetition_penalty != 1 or params.no_repeat_ngram_size > 0
+
+
+def edited_scores(rows: Sequence[DrawingRow], logits: Tensor) -> Tensor:
+    """A copy of `logits` [B, V] to which each row's rules on repetition are applied."""
+    scores = logits.clone()
+    for index, row in enumerate(rows):
+        if edits_scores(row.sampling):
+            penalise_repetition(scores, index, row.output_ids, row.sampling.repetition_penalty)
+            ban(scores, index, row.ngram_ban.banned())
+    return scores
 
 
 def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:

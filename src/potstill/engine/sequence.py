@@ -1,5 +1,6 @@
 """One text being written: its tokens, where its cache lies, how it draws and when it ends. No torch here."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,6 +40,8 @@ class Sequence:
 
     Positions are what the model prepends, the prompt and the output; of an encoder-decoder the prompt is
     none of them, its encoder's keys and values lie in `encoder_table`. `error` says why it was given up.
+
+    A beam search hands over its best text, with the `score` it has there, and the next best as `others`.
     """
 
     sequence_id: int
@@ -52,6 +55,8 @@ class Sequence:
     told: list[TokenLogprobs] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     error: PotstillError | None = None
+    score: float = 0.0
+    others: list["Sequence"] = field(default_factory=list)
     num_cached: int = 0
     block_table: list[int] = field(default_factory=list)
     chain: Chain = field(default_factory=Chain)
@@ -104,3 +109,19 @@ class Sequence:
             self.finish_reason = "stop"
         elif len(self.output_ids) == self.sampling.max_tokens:
             self.finish_reason = "length"
+
+    def fork(self) -> "Sequence":
+        """A text with these tokens that has no blocks yet."""
+        other = copy(self)
+        other.output_ids, other.told, other.others = list(self.output_ids), [], []
+        other.ngram_ban = self.ngram_ban.fork()
+        other.num_cached, other.block_table, other.chain = 0, [], Chain()
+        other.encoder_table, other.has_to_encode = (), False
+        return other
+
+    def exchange(self, other: "Sequence") -> None:
+        """Swap texts with another of the same prompt, and the places they have in the cache."""
+        for name in ("output_ids", "logprob", "ngram_ban", "num_cached", "block_table", "chain"):
+            mine, its = getattr(self, name), getattr(other, name)
+            setattr(self, name, its)
+            setattr(other, name, mine)

@@ -1,0 +1,113 @@
+"""A beam search as the engine runs it: a row for each live text, and how rows part after a step.
+
+The rows of a search share a group: they run, wait and are put out together. Texts that part share their full
+blocks; only the block half full is copied. No torch here.
+"""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.engine.beam import BeamParams, BeamSearch, Continuations, Hypothesis
+from potstill.engine.sequence import Sequence, StopRule
+
+
+class RowKeeper(Protocol):
+    """Who gives rows their blocks; `potstill.engine.scheduler.Scheduler` does."""
+
+    def retire(self, sequence: Sequence) -> None: ...
+
+    def fork(self, parent: Sequence, child: Sequence) -> list[tuple[int, int]]:
+        """Let `child`, which has the parent's tokens, run beside it; blocks (source, target) to be copied."""
+        ...
+
+
+class Look(NamedTuple):
+    """What a row may go on with, the likeliest first; [C] each, as in `Continuations`."""
+
+    token_ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    logprobs: NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class Search:
+    """`rows` are the live texts, the best first. `told` is always one of them: the engine hands it over.
+
+    `looks` holds what was seen in this step; a step that memory cuts into calls fills it call by call.
+    """
+
+    told: Sequence
+    beams: BeamSearch
+    rows: list[Sequence]
+    looks: dict[Sequence, Look] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, told: Sequence, stop: StopRule, eos_ids: frozenset[int]) -> "Search":
+        """`told` is a fresh sequence whose own stop rule never stops: the search decides when a text ends."""
+        asked = told.sampling
+        params = BeamParams(asked.num_beams, asked.max_tokens, asked.length_penalty, eos_ids=eos_ids)
+        return cls(told, BeamSearch(params, stop), [told])
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether this step has run the last position of every row."""
+        return len(self.looks) == len(self.rows)
+
+    def advance(self, keeper: RowKeeper) -> list[tuple[int, int]]:
+        """Let rows go on, part and end; blocks (source, target) to be copied before the next step."""
+        looks = [self.looks[row] for row in self.rows]
+        found = Continuations(*(np.stack(column) for column in zip(*looks, strict=True)))
+        forks = self.beams.advance(found)
+        self.looks.clear()
+        if self.beams.is_finished:
+            self._tell(self.beams.best(self.told.sampling.n))
+            return []
+        pairs = self._part([fork.parent for fork in forks], keeper)
+        for row, beam in zip(self.rows, self.beams.live, strict=True):
+            row.take(beam.token_ids[-1], beam.logprob - row.logprob, is_eos=False)
+        return pairs
+
+    def _part(self, parents: Many[int], keeper: RowKeeper) -> list[tuple[int, int]]:
+        """Rows for the texts that go on: the first child of each in its row, others in forks of it."""
+        self._keep_told({self.rows[parent] for parent in parents})
+        for index, row in enumerate(self.rows):
+            if index not in parents:
+                keeper.retire(row)
+        pairs: list[tuple[int, int]] = []
+        rows: list[Sequence] = []
+        for place, parent in enumerate(parents):
+            row = self.rows[parent]
+            if parent in parents[:place]:
+                child = row.fork()
+                pairs += keeper.fork(row, child)
+                row = child
+            rows.append(row)
+        self.rows = rows
+        return pairs
+
+    def _keep_told(self, surviving: set[Sequence]) -> None:
+        """Where the text of `told` dies, it takes over another's."""
+        if self.told in surviving:
+            return
+        dying, living = (
+            self.rows.index(self.told),
+            next(i for i, row in enumerate(self.rows) if row in surviving),
+        )
+        other = self.rows[living]
+        self.told.exchange(other)
+        self.rows[dying], self.rows[living] = other, self.told
+
+    def _tell(self, best: Many[Hypothesis]) -> None:
+        """Hand the finished texts over: the best as `told` itself, the next ones as its `others`."""
+        self.told.others = [_finished(self.told.fork(), text) for text in best[1:]]
+        _finished(self.told, best[0])
+
+
+def _finished(sequence: Sequence, text: Hypothesis) -> Sequence:
+    sequence.output_ids, sequence.logprob = list(text.token_ids), text.logprob
+    sequence.score, sequence.stop, sequence.finish_reason = text.score, text.stop, text.finish_reason
+    return sequence
