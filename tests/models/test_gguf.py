@@ -10,19 +10,44 @@ import pytest
 import torch
 
 from potstill.errors import DamagedError
+from potstill.layers.attention import PackedAttention
 from potstill.layers.rope import RopeSettings
 from potstill.models.gguf_config import config_from_gguf
 from potstill.models.gguf_weights import llama3_scaling
 from potstill.models.hf_config import config_from_json, config_to_json
 from potstill.models.load import load_decoder
 
+GPT_NAMES = {
+    "transformer.wte": "token_embd",
+    "transformer.wpe": "position_embd",
+    "transformer.ln_f": "output_norm",
+    "gpt_neox.embed_in": "token_embd",
+    "gpt_neox.final_layer_norm": "output_norm",
+    "transformer.h.": "blk.",
+    "gpt_neox.layers.": "blk.",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "attention.query_key_value": "attn_qkv",
+    "attention.dense": "attn_output",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+    "mlp.dense_h_to_4h": "ffn_up",
+    "mlp.dense_4h_to_h": "ffn_down",
+    "ln_1": "attn_norm",
+    "ln_2": "ffn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+GEMMA_NAMES = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
 GGUF_NAMES = {
     "llama": {"post_attention_layernorm": "ffn_norm"},
-    "gemma3": {
-        "post_attention_layernorm": "post_attention_norm",
-        "pre_feedforward_layernorm": "ffn_norm",
-        "post_feedforward_layernorm": "post_ffw_norm",
-    },
+    "gemma2": GEMMA_NAMES,
+    "gemma3": GEMMA_NAMES,
+    "gpt2": GPT_NAMES,
+    "gptneox": GPT_NAMES,
 }
 SHARED_NAMES = {
     "model.embed_tokens": "token_embd",
@@ -54,34 +79,46 @@ def interleaved(weight: np.ndarray, num_heads: int) -> np.ndarray:
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
+def by_kind(weight: np.ndarray, num_heads: int) -> np.ndarray:
+    """What the converter does to GPT-NeoX's fused rows: all queries, then all keys, then all values."""
+    heads = weight.reshape(num_heads, 3, -1, *weight.shape[1:])
+    return np.concatenate([heads[:, part].reshape(-1, *weight.shape[1:]) for part in range(3)])
+
+
+def stored_as(architecture: str, name: str, weight: np.ndarray, config: Any) -> np.ndarray:
+    """A parameter of transformers as llama.cpp's converter keeps it."""
+    if architecture.startswith("gemma") and "norm" in name:
+        return weight + 1
+    if architecture == "llama" and ("q_proj" in name or "k_proj" in name):
+        heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+        return interleaved(weight, heads)
+    if architecture == "gpt2" and weight.ndim == 2 and ".h." in name:
+        return weight.T
+    if architecture == "gptneox" and "query_key_value" in name:
+        return by_kind(weight, config.num_attention_heads)
+    return weight
+
+
 def write_gguf(model: Any, path: Path, *, left_out: str = "", rope_factors: np.ndarray | None = None) -> None:
     config = model.config
-    architecture = {"gemma3_text": "gemma3"}.get(config.model_type, config.model_type)
+    names = {"gemma3_text": "gemma3", "gpt_neox": "gptneox", "mistral": "llama"}
+    architecture = names.get(config.model_type, config.model_type)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(getattr(config, "head_dim", config.hidden_size // config.num_attention_heads))
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    parameters = config.rope_parameters
-    writer.add_rope_freq_base(parameters.get("full_attention", parameters)["rope_theta"])
-    if architecture == "gemma3":
-        writer.add_sliding_window(config.sliding_window)
+    if architecture.startswith("gpt"):
+        write_gpt_fields(writer, config)
+    else:
+        write_llama_fields(writer, config, architecture)
     writer.add_bos_token_id(2)
     writer.add_eos_token_id(1)
     writer.add_pad_token_id(0)
     for name, parameter in model.named_parameters():
         if name == left_out:
             continue
-        stored = parameter.detach().numpy()
-        if architecture == "gemma3" and "norm" in name:
-            stored = stored + 1
-        if architecture == "llama" and ("q_proj" in name or "k_proj" in name):
-            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
-            stored = interleaved(stored, heads)
+        stored = stored_as(architecture, name, parameter.detach().numpy(), config)
         writer.add_tensor(gguf_name(architecture, name), np.ascontiguousarray(stored))
     if rope_factors is not None:
         writer.add_tensor("rope_freqs.weight", rope_factors)
@@ -91,7 +128,45 @@ def write_gguf(model: Any, path: Path, *, left_out: str = "", rope_factors: np.n
     writer.close()
 
 
-@pytest.mark.parametrize("name", ["gemma3 published", "llama", "llama biases", "qwen2", "qwen3"])
+def write_gpt_fields(writer: gguf.GGUFWriter, config: Any) -> None:
+    if config.model_type == "gpt2":
+        writer.add_feed_forward_length(4 * config.hidden_size)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        return
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_layer_norm_eps(config.layer_norm_eps)
+    head_dim = config.hidden_size // config.num_attention_heads
+    writer.add_rope_dimension_count(int(config.rope_parameters["partial_rotary_factor"] * head_dim))
+    writer.add_parallel_residual(config.use_parallel_residual)
+
+
+def write_llama_fields(writer: gguf.GGUFWriter, config: Any, architecture: str) -> None:
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(getattr(config, "head_dim", config.hidden_size // config.num_attention_heads))
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    parameters = config.rope_parameters
+    writer.add_rope_freq_base(parameters.get("full_attention", parameters)["rope_theta"])
+    if architecture.startswith("gemma"):
+        writer.add_sliding_window(config.sliding_window)
+    if architecture == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gemma2 published",
+        "gemma3 published",
+        "gpt2",
+        "gpt_neox",
+        "llama",
+        "llama biases",
+        "qwen2",
+        "qwen3",
+    ],
+)
 def test_a_gguf_file_loads_as_the_folder_does(
     saved_reference: Callable[[str], tuple[Any, Path]], name: str, tmp_path: Path
 ) -> None:
@@ -105,6 +180,18 @@ def test_a_gguf_file_loads_as_the_folder_does(
     ):
         assert name_got == name_expected
         torch.testing.assert_close(parameter, wanted, atol=1e-6, rtol=0)
+
+
+def test_a_gguf_file_of_mistral_is_one_of_llama_with_equal_logits(
+    saved_reference: Callable[[str], tuple[Any, Path]], tmp_path: Path
+) -> None:
+    model, _ = saved_reference("mistral without windows")
+    write_gguf(model, tmp_path / "model.gguf")
+    decoder = load_decoder(tmp_path / "model.gguf", dtype=torch.float32)
+    token_ids = torch.arange(3, 20)
+    with torch.inference_mode():
+        got = decoder.logits(decoder(token_ids, PackedAttention([17])))
+        torch.testing.assert_close(got, model(token_ids[None]).logits[0], atol=1e-4, rtol=0)
 
 
 def test_llama3_scaling_is_recovered_from_its_factors(

@@ -53,7 +53,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device | str) -
 
 def _load_gguf(path: Path, dtype: torch.dtype, device: torch.device | str) -> Decoder:
     from potstill.models.gguf_source import GgufSource
-    from potstill.models.gguf_weights import ROPE_FACTORS, from_gguf, gguf_name
+    from potstill.models.gguf_weights import ROPE_FACTORS, from_gguf, gguf_name, is_transposed
 
     file = GgufFile(path)
     config = _gguf_config(file)
@@ -63,7 +63,7 @@ def _load_gguf(path: Path, dtype: torch.dtype, device: torch.device | str) -> De
 
     return fill(
         empty(partial(Decoder, config)),
-        GgufSource(file, apart=frozenset([ROPE_FACTORS])),
+        GgufSource(file, apart=frozenset([ROPE_FACTORS]), is_transposed=partial(is_transposed, config)),
         str(path),
         dtype=dtype,
         device=device,
