@@ -11,6 +11,7 @@ from potstill.engine.params import EngineParams
 from potstill.errors import MemoryFull, UsageError
 from potstill.lm.context import Context
 from potstill.lm.stateless import Stateless
+from potstill.lm.table import TableModel
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import SamplingParams, TextRequest
 
@@ -237,3 +238,24 @@ def test_requests_without_memory_are_named_after_the_others_are_written(tokenize
         next(written)
     assert sorted(found) == [0, 2] and not engine.has_work
     assert dict(generator.complete(requests[:1])) == {0: found[0]}
+
+
+def test_a_search_gives_its_best_texts_each_cut_where_it_ends(tokenizer):
+    ids = {letter: tokenizer.encode(letter)[0] for letter in "ab"}
+    row = [0.0] * 257
+    row[ids["a"]], row[ids["b"]], row[EOS] = 0.5, 0.3, 0.2
+    engine = Engine(Stateless(TableModel({(): row})), EngineParams(), tokenizer.eos_ids)
+    generator = EngineGenerator(engine, tokenizer)
+    params = SamplingParams(num_beams=4, n=3, max_tokens=4, stop=("ab",))
+    asked = [TextRequest("x", params), TextRequest("y", SamplingParams(max_tokens=2, seed=1))]
+    found = sorted(generator.complete(asked), key=lambda one: (one[0], one[1].sample))
+    assert [(index, done.sample) for index, done in found] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    for _, done in found[:3]:
+        written = tokenizer.decode([token_id for token_id in done.token_ids if token_id != EOS])
+        assert done.text == written.partition("ab")[0]
+        assert "ab" not in written[:-2]
+    assert len({done.token_ids for _, done in found[:3]}) == 3
+    scores = [done.logprob / len(done.token_ids) for _, done in found[:3]]
+    assert scores == sorted(scores, reverse=True)
+    pieces = list(generator.stream(asked[0]))
+    assert [piece.text for piece in pieces] == [done.text for _, done in found[:3]]

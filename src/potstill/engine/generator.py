@@ -44,7 +44,7 @@ class EngineGenerator:
         """Yield the texts in pieces as they are written; errors are those of `complete`.
 
         The pieces of a text, joined, are its completion's text: no half character, nothing of a stop text,
-        and a first sentence only when it is whole.
+        and a first sentence only when it is whole. What a beam search finds comes in one piece, at its end.
         """
         asked = [requests] if isinstance(requests, TextRequest) else requests
         self._check_fit(asked)

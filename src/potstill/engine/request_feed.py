@@ -44,13 +44,13 @@ class RequestFeed:
         self._refill()
         if not self._asked:
             return None
-        ended = []
+        ended: list[Ended] = []
         for sequence in self._engine.step():
             asked = self._asked.pop(sequence)
             if sequence.error is not None:
                 self.failures.append((asked.request_index, sequence.error))
             else:
-                ended.append(Ended(asked, _completion(sequence, asked)))
+                ended += _all_ended(sequence, asked)
         return ended
 
     def being_written(self) -> Iterator[Asked]:
@@ -86,7 +86,9 @@ class RequestFeed:
         for start in range(0, len(self._requests), _ENCODED_AT_ONCE):
             prompts = [request.prompt for request in self._requests[start : start + _ENCODED_AT_ONCE]]
             for index, ids in enumerate(encode_prompts(self._engine, self._tokenizer, prompts), start):
-                for sample in range(self._requests[index].sampling.n):
+                params = self._requests[index].sampling
+                # A search is asked once and finds several texts.
+                for sample in range(1 if params.num_beams > 1 else params.n):
                     yield index, sample, ids
 
 
@@ -101,6 +103,14 @@ def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
     if sample == 0:
         return params
     return params.with_seed(derive_seed(params.seed, "sample", sample))
+
+
+def _all_ended(sequence: RunningSequence, asked: Asked) -> Iterator[Ended]:
+    """A text, or all that a beam search found."""
+    for place, found in enumerate((sequence, *sequence.others)):
+        assert isinstance(found.stop, WrittenText)
+        one = Asked(asked.request_index, asked.sample + place, found.stop)
+        yield Ended(one, _completion(found, one))
 
 
 def _completion(sequence: RunningSequence, asked: Asked) -> Completion:

@@ -51,6 +51,7 @@ class WrittenText:
         """The same text so far, to be written on otherwise."""
         other = WrittenText(self._params, self._source.fork(), goes_on=self._goes_on)
         other._text, other._ended_at = self._text, self._ended_at
+        other._num_shown = self._num_shown
         return other
 
     def cut(self, *, is_complete: bool) -> str:
