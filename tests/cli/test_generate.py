@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cli.conftest import Command
 from potstill.cli import writing
 from potstill.cli.output import printable
+from potstill.engine.generator import Piece
 from potstill.errors import ConfigError, DamagedError
 from potstill.files import write_json
 from potstill.progress import Silent
@@ -20,15 +22,24 @@ class Echo:
 
     def complete(self, requests: list[TextRequest]) -> list[tuple[int, Completion]]:
         answers = [
-            (index, Completion(f" <{request.prompt}|{request.sampling.max_tokens}> ", (1, 2), "stop", -1.5))
+            (index, self._answer(request)._replace(sample=sample))
             for index, request in enumerate(requests)
+            for sample in range(request.sampling.n)
         ]
         return answers[::-1]
+
+    def stream(self, request: TextRequest) -> Iterator[Piece]:
+        done = self._answer(request)
+        yield from (Piece(0, 0, character) for character in done.text)
+        yield Piece(0, 0, "", done)
+
+    def _answer(self, request: TextRequest) -> Completion:
+        return Completion(f" <{request.prompt}|{request.sampling.max_tokens}> ", (1, 2), "stop", -1.5)
 
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, device: Echo())
+    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, dtype, device: Echo())
 
 
 def make_model(folder: str, card: StudentCard | None = None) -> None:
@@ -85,6 +96,29 @@ def test_a_card_reads_back_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
             read_card(folder)
     with pytest.raises(ConfigError, match="exactly once"):
         StudentCard(task="t", prompt_template="{source} {source}")
+
+
+def test_several_texts_a_prompt_come_in_order(potstill: Command, echo: None) -> None:
+    make_model("m")
+    told = json.loads(potstill("generate", "m", "one", "two", "--num-samples", "2", "--json").out)
+    found = [(one["prompt"], one["sample"]) for one in told["completions"]]
+    assert found == [("one", 0), ("one", 1), ("two", 0), ("two", 1)]
+
+
+def test_a_kind_of_weights_that_is_none_is_refused_before_anything_is_loaded(potstill: Command) -> None:
+    done = potstill("generate", "m", "one", "--dtype", "fp7")
+    assert done.code == 2 and "--dtype is 'fp7'; it must be one of auto, bf16, fp32" in done.err
+
+
+@pytest.mark.parametrize("task", ["shorten", None])
+def test_a_streamed_text_is_the_text_that_is_printed_otherwise(
+    potstill: Command, echo: None, monkeypatch: pytest.MonkeyPatch, task: str | None
+) -> None:
+    card = StudentCard(task=task, prompt_template="a  {source} b") if task else None
+    make_model("m", card)
+    whole = potstill("generate", "m", "one  two", "--quiet").out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert potstill("generate", "m", "one  two", "--quiet").out == whole
 
 
 @pytest.mark.weights

@@ -18,6 +18,15 @@ TopK = Annotated[
     int | None, typer.Option(metavar="K", help="Draw from so many of the likeliest tokens; 0 from all.")
 ]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same text.")]
+Samples = Annotated[
+    int | None, typer.Option("--num-samples", metavar="N", help="So many texts for each prompt.")
+]
+Beams = Annotated[
+    int | None, typer.Option("--num-beams", metavar="N", help="Search with so many beams instead of drawing.")
+]
+Dtype = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Weights in bf16, fp32 or int8; left out: the faster.")
+]
 Stop = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="End where this is written. Repeatable.")
 ]
@@ -33,6 +42,9 @@ def generate(
     top_k: TopK = None,
     seed: Seed = None,
     stop: Stop = None,
+    num_samples: Samples = None,
+    num_beams: Beams = None,
+    dtype: Dtype = None,
     device: Device = None,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -48,16 +60,19 @@ def generate(
 
     _refuse_broken_characters([*prompts, *(stop or [])])
     values = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    changes = {**values, "seed": seed, "stop": tuple(stop) if stop else None}
+    several = {"n": num_samples, "num_beams": num_beams}
+    changes = {**values, **several, "seed": seed, "stop": tuple(stop) if stop else None}
     device = use_machine(device, threads)
     writer = open_writer(
         model,
         revision=revision,
         device=device,
+        dtype=dtype,
         changes=changes,
         progress=progress_for(sys.stderr, quiet=quiet),
     )
-    if len(prompts) == 1 and sys.stdout.isatty() and not json_:
+    is_one_text = len(prompts) * writer.sampling.n == 1
+    if is_one_text and sys.stdout.isatty() and not json_:
         show_stream(writer, prompts[0])
     else:
         show_completions(writer, prompts, as_json=json_)

@@ -1,17 +1,19 @@
 """A model opened for writing: its generator, and the labels that go around a student's prompt."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from potstill.cli.output import print_json, printable
+from potstill.errors import UsageError
 from potstill.progress import Progress
 from potstill.runs.student import StudentCard, read_card
 from potstill.types import Completion, SamplingParams, TextRequest
 
 if TYPE_CHECKING:
     from potstill.engine.generator import EngineGenerator
+    from potstill.lm.load import DtypeName
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def open_writer(
     name: str,
     *,
     device: str | None,
+    dtype: str | None = None,
     changes: Mapping[str, Any],
     progress: Progress,
     revision: str | None = None,
@@ -55,61 +58,66 @@ def open_writer(
     from potstill.engine.load import load_generator
     from potstill.hub.resolve import resolve
 
+    kind = _dtype_name(dtype)
     model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
     sampling = replace(
         card.sampling if card else SamplingParams(),
         **{key: value for key, value in changes.items() if value is not None},
     )
-    return Writer(name, load_generator(model.path, device=device), card, sampling)
+    return Writer(name, load_generator(model.path, dtype=kind, device=device), card, sampling)
 
 
 def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> None:
     """All completions in the order of the prompts."""
-    found: dict[int, Completion] = dict(
-        writer.generator.complete([writer.request(prompt) for prompt in prompts])
-    )
+    requests = [writer.request(prompt) for prompt in prompts]
+    found = sorted(writer.generator.complete(requests), key=lambda one: (one[0], one[1].sample))
     if as_json:
-        told = [
-            {
-                "prompt": prompt,
-                "text": writer.shown(found[index].text),
-                "finish_reason": found[index].finish_reason,
-                "num_tokens": len(found[index].token_ids),
-                "logprob": found[index].logprob,
-            }
-            for index, prompt in enumerate(prompts)
-        ]
+        told = [_told(writer, prompts[index], completion) for index, completion in found]
         print_json("potstill.generate/1", {"model": writer.name, "completions": told})
         return
-    for index in range(len(prompts)):
-        text = writer.shown(found[index].text)
+    for _, completion in found:
+        text = writer.shown(completion.text)
         print(printable(text) if sys.stdout.isatty() else text)
 
 
 def show_stream(writer: Writer, prompt: str) -> None:
     """Print the text as it is written."""
-    for piece in _pieces(writer, writer.request(prompt)):
+    pieces = (piece.text for piece in writer.generator.stream(writer.request(prompt)))
+    for piece in _stripped(pieces) if writer.card else pieces:
         sys.stdout.write(printable(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
 
 
-def _pieces(writer: Writer, request: TextRequest) -> Iterator[str]:
-    """The text in pieces. The end is held back while it may still be the beginning of a stop text."""
-    from potstill.engine.stopping import WrittenText
-    from potstill.tokenization.streaming import TextStream
+def _dtype_name(name: str | None) -> "DtypeName":
+    from potstill.lm.load import DtypeName
 
-    generator, params = writer.generator, request.sampling
-    held = max((len(stop) for stop in params.stop), default=1) - 1
-    written = WrittenText(params, TextStream(generator.tokenizer))
-    sequence = generator.engine.add(generator.tokenizer.encode(request.prompt), params, written)
-    done, is_over = 0, False
-    while not is_over:
-        is_over = sequence in generator.engine.step()
-        text = written.cut(is_complete=is_over and sequence.finish_reason == "stop")
-        text = writer.shown(text) if is_over else text.lstrip() if writer.card else text
-        end = len(text) if is_over else len(text) - held
-        if end > done:
-            yield text[done:end]
-            done = end
+    known: tuple[DtypeName, ...] = get_args(DtypeName)
+    for kind in known:
+        if kind == (name or "auto"):
+            return kind
+    raise UsageError(f"--dtype is {name!r}; it must be one of {', '.join(known)}.")
+
+
+def _told(writer: Writer, prompt: str, completion: Completion) -> dict[str, Any]:
+    return {
+        "prompt": prompt,
+        "sample": completion.sample,
+        "text": writer.shown(completion.text),
+        "finish_reason": completion.finish_reason,
+        "num_tokens": len(completion.token_ids),
+        "logprob": completion.logprob,
+    }
+
+
+def _stripped(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without white space at its ends; what stands between words comes with the next."""
+    space, has_begun = "", False
+    for piece in pieces:
+        text = (space + piece) if has_begun else piece.lstrip()
+        shown = text.rstrip()
+        space = text[len(shown) :]
+        has_begun = has_begun or bool(shown)
+        if shown:
+            yield shown
