@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/arrays.hpp"
+#include "bindings/kinds.hpp"
 #include "bindings/module.hpp"
 #include "kernels/threads.hpp"
 
@@ -47,15 +48,6 @@ const char* name_of(WeightKind kind) {
             break;
     }
     return "int8";
-}
-
-Act act_of(const std::string& name) {
-    if (name == "none") return Act::none;
-    if (name == "silu") return Act::silu;
-    if (name == "gelu_tanh") return Act::gelu_tanh;
-    if (name == "gelu") return Act::gelu;
-    if (name == "relu") return Act::relu;
-    throw std::invalid_argument("act must be none, silu, gelu_tanh, gelu or relu, not " + name);
 }
 
 PackedMatrix pack(const FloatArray<2>& weight, const std::string& kind) {

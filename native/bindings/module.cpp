@@ -13,6 +13,7 @@ NB_MODULE(_native, m) {
     potstill::bind_errors(m);
     potstill::bind_attention(m);
     potstill::bind_linear(m);
+    potstill::bind_program(m);
     potstill::bind_sampling(m);
     potstill::bind_suffix_build(m);
     potstill::bind_suffix_repeats(m);

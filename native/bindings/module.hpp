@@ -7,6 +7,7 @@ namespace potstill {
 void bind_attention(nanobind::module_& m);
 void bind_errors(nanobind::module_& m);
 void bind_linear(nanobind::module_& m);
+void bind_program(nanobind::module_& m);
 void bind_sampling(nanobind::module_& m);
 void bind_suffix_build(nanobind::module_& m);
 void bind_suffix_repeats(nanobind::module_& m);

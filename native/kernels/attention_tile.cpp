@@ -58,11 +58,10 @@ template <typename T>
 POTSTILL_INLINE void gather(const AttentionTile<T>& tile, const T* cache, std::size_t begin, std::size_t end,
                             AttentionScratch& scratch, KeyRows& rows) {
     const std::size_t padded = padded_head(tile.head_size);
-    const float* zeros = scratch.keys.data() + kChunkKeys * padded;
     for (std::size_t j = 0; j < kChunkKeys; ++j) {
         const std::size_t position = begin + j;
         if (position >= end) {
-            rows[j] = zeros;
+            rows[j] = scratch.zeros.data();
             continue;
         }
         std::size_t slot = position;
@@ -255,7 +254,8 @@ void AttentionScratch::reserve(std::size_t max_rows, std::size_t head_size) {
         if (room.size() < size) room.resize(size);
     };
     grow(q, rows * padded);
-    keys.assign((kChunkKeys + 1) * padded, 0.0F);  // a chunk, and a row of zeros
+    grow(keys, kChunkKeys * padded);
+    grow(zeros, padded);
     grow(scores, rows * kChunkKeys);
     grow(sums, soft_floats(rows, head_size));
     grow(total, soft_floats(rows, head_size));

@@ -62,7 +62,7 @@ inline SoftSums soft_sums(float* room, std::size_t rows, std::size_t head_size) 
 struct AttentionScratch {
     void reserve(std::size_t max_rows, std::size_t head_size);
 
-    std::vector<float> q, keys, scores, sums, total;
+    std::vector<float> q, keys, zeros, scores, sums, total;
 };
 
 // Sums over the keys [segment * kSegmentKeys, …), for every row of the tile rounded up to kRowStep.
