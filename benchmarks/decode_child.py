@@ -27,7 +27,14 @@ class ChildError(Exception):
 class Child:
     """`seconds_to_start` is the time from the start of the process until its model could write."""
 
-    def __init__(self, name: str, command: Sequence[object], log: Path, timeout_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[object],
+        log: Path,
+        timeout_s: float = 180.0,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.name, self._log = name, log
         self._answers: queue.Queue[str | None] = queue.Queue()
         started = time.perf_counter()
@@ -38,12 +45,16 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
+                env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", **(env or {})},
                 start_new_session=True,
             )
         threading.Thread(target=self._listen, daemon=True).start()
         self.facts = self._answer(timeout_s)
         self.seconds_to_start = time.perf_counter() - started
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def ask(self, question: str, timeout_s: float, **arguments: object) -> Answer:
         assert self._process.stdin is not None
@@ -55,7 +66,7 @@ class Child:
         return self._answer(timeout_s)
 
     def close(self) -> None:
-        if self._process.poll() is None:
+        if self.is_running:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

@@ -132,7 +132,12 @@ class Runner:
                 context.free_slot(stream.slot)
                 free.append(stream.slot)
             times.add(time.perf_counter() - step_started, num_prompt_tokens, num_rows)
-        return {"seconds": time.perf_counter() - started, "outputs": outputs, "times": times.to_record()}
+        return {
+            "seconds": time.perf_counter() - started,
+            "outputs": outputs,
+            "times": times.to_record(),
+            "weight_bytes": llama.llama_model_size(self._model),
+        }
 
     def quality(self, token_ids: Sequence[int], reference: str) -> dict[str, float]:
         """Beside the log-probabilities [N, V] kept in `reference`, at every position of one text."""

@@ -30,6 +30,9 @@ class Runner:
         use_threads(threads)
         self._kv_bytes = kv_mib << 20
         self._decoder, _ = load_lm(path, dtype=dtype, params=EngineParams(kv_bytes=self._kv_bytes))
+        self.runner_name = type(self._decoder.runner).__name__
+        if dtype == "int8" and self.runner_name.startswith("Torch"):
+            raise RuntimeError(f"int8 was asked for, but {self.runner_name} runs this model")
         self.run([[[5], 2]], 1)
 
     def run(
@@ -40,7 +43,7 @@ class Runner:
         num_beams: int = 1,
     ) -> dict[str, Any]:
         """Write every request; an engine of its own each time, so nothing is shared with earlier runs."""
-        engine = self._engine(num_streams, settings)
+        engine = self._engine(num_streams * num_beams, settings)
         started = time.perf_counter()
         sequences = [engine.add(ids, _sampling(limit, num_beams)) for ids, limit in requests]
         times = StepTimes()
@@ -51,6 +54,7 @@ class Runner:
             "seconds": seconds,
             "outputs": [list(sequence.output_ids) for sequence in sequences],
             "times": times.to_record(),
+            "runner": self.runner_name,
             "weight_bytes": self._decoder.runner.weight_bytes,
             "kv_bytes": self._decoder.cache_bytes,
             "engine": dict(engine.stats.as_dict()),
@@ -65,7 +69,7 @@ class Runner:
         settings: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Take each request when its time has come; `latencies` are from its arrival to its last token."""
-        engine = self._engine(num_streams, settings)
+        engine = self._engine(num_streams * num_beams, settings)
         arriving = list(zip(requests, at, strict=True))[::-1]
         sequences: list[Any] = []
         index_of: dict[int, int] = {}
@@ -102,8 +106,8 @@ class Runner:
             logits = self._decoder.step([StepRow(context, position, 1, table)])
             yield logits[0].float().numpy()
 
-    def _engine(self, num_streams: int, settings: Mapping[str, Any] | None) -> Engine:
-        params = EngineParams(max_batch=num_streams, kv_bytes=self._kv_bytes, **(settings or {}))
+    def _engine(self, num_rows: int, settings: Mapping[str, Any] | None) -> Engine:
+        params = EngineParams(max_batch=num_rows, kv_bytes=self._kv_bytes, **(settings or {}))
         return Engine(self._decoder, params, eos_ids=())
 
 
