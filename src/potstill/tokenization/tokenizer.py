@@ -11,6 +11,7 @@ import tokenizers
 
 from potstill.errors import UsageError
 from potstill.files import write_json, write_text
+from potstill.tokenization.control_tokens import matchable_ids, plain_parts
 from potstill.tokenization.prefixes import without_prefix
 from potstill.tokenization.spelling import spelling_of
 
@@ -20,6 +21,19 @@ class TokenSpans(NamedTuple):
 
     ids: list[int]
     spans: list[tuple[int, int]]
+
+
+class WholeText(NamedTuple):
+    """A text, or two, as an encoder reads them.
+
+    ids         with the special tokens around them
+    type_ids    which text each belongs to, as the vocabulary says: 0, and 1 in a second one
+    num_cut     tokens that were left out at the texts' ends
+    """
+
+    ids: list[int]
+    type_ids: list[int]
+    num_cut: int
 
 
 class Tokenizer:
@@ -49,6 +63,7 @@ class Tokenizer:
         added = backend.get_added_tokens_decoder()
         self._special_ids = {token_id for token_id, token in added.items() if token.special}
         self._user_ids = added.keys() - self._special_ids
+        self._control_ids = matchable_ids(backend, self._special_ids)
         self._bytes_of: dict[int, bytes] = {}
         self._adds_space = (
             self.token_bytes(self.encode("a")[0]).startswith(b" ") if self.encode("a") else False
@@ -70,17 +85,28 @@ class Tokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        try:
-            encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        except TypeError:
-            _check_characters(texts)
-            raise
-        return [encoding.ids for encoding in encodings]
+        return [encoding.ids for encoding in self._encodings(texts)]
+
+    def encode_whole(
+        self, texts: Sequence[str | tuple[str, str]], max_tokens: int | None = None
+    ) -> list[WholeText]:
+        """Texts and pairs with the special tokens of the vocabulary's own template.
+
+        Beyond `max_tokens`, special ones included, tokens are cut off the end of the longer text.
+        """
+        parts = [(text,) if isinstance(text, str) else text for text in texts]
+        encodings = iter(self._encodings([text for pair in parts for text in pair]))
+        return [self._whole([next(encodings) for _ in pair], max_tokens) for pair in parts]
 
     def encode_spans(self, texts: Sequence[str]) -> list[TokenSpans]:
         """The ids of each text and the characters that each was made from; slower than the ids alone."""
         encodings = self._whole_backend.encode_batch(list(texts), add_special_tokens=False)
-        return [TokenSpans(encoding.ids, encoding.offsets) for encoding in encodings]
+        return [
+            TokenSpans(encoding.ids, encoding.offsets)
+            if self._control_ids.isdisjoint(encoding.ids)
+            else self._plain_spans(text)
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
 
     def definition(self) -> dict[str, Any]:
         """The content of its tokenizer.json."""
@@ -119,6 +145,40 @@ class Tokenizer:
         write_text(folder / "tokenizer.json", self._backend.to_str())
         write_json(folder / "tokenizer_config.json", self._saved_config())
 
+    def _plain_spans(self, text: str) -> TokenSpans:
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        for start, part in plain_parts(self._whole_backend, text, self._control_ids):
+            ids += part.ids
+            spans += [(start + first, start + end) for first, end in part.offsets]
+        return TokenSpans(ids, spans)
+
+    def _encodings(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        try:
+            encodings: list[tokenizers.Encoding] = self._backend.encode_batch_fast(
+                list(texts), add_special_tokens=False
+            )
+        except TypeError:
+            _check_characters(texts)
+            raise
+        if self._control_ids:
+            for index, encoding in enumerate(encodings):
+                if not self._control_ids.isdisjoint(encoding.ids):
+                    parts = plain_parts(self._backend, texts[index], self._control_ids)
+                    encodings[index] = tokenizers.Encoding.merge([part for _, part in parts])
+        return encodings
+
+    def _whole(self, encodings: list[tokenizers.Encoding], max_tokens: int | None) -> WholeText:
+        num_special = self._backend.num_special_tokens_to_add(len(encodings) == 2)
+        lengths = [len(encoding) for encoding in encodings]
+        room = sum(lengths) if max_tokens is None else max(0, max_tokens - num_special)
+        kept = _shortened(lengths, room)
+        for encoding, length in zip(encodings, kept, strict=True):
+            encoding.truncate(length)
+        pair = encodings[1] if len(encodings) == 2 else None
+        whole = self._backend.post_process(encodings[0], pair)
+        return WholeText(whole.ids, whole.type_ids, sum(lengths) - sum(kept))
+
     @cached_property
     def _whole_backend(self) -> tokenizers.Tokenizer:
         """Without the step that takes spaces at a token's ends out of its span."""
@@ -151,6 +211,15 @@ class Tokenizer:
             },
         }
         return config | self._config
+
+
+def _shortened(lengths: list[int], room: int) -> list[int]:
+    """The lengths, the longest cut first until they fit into `room`; of two the longer keeps an odd token."""
+    if len(lengths) == 1 or sum(lengths) <= room:
+        return [min(lengths[0], room), *lengths[1:]]
+    first, second = lengths
+    shorter = min(first, second, room // 2)
+    return [shorter, room - shorter] if first <= second else [room - shorter, shorter]
 
 
 def _check_characters(texts: Sequence[str]) -> None:

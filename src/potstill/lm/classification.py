@@ -1,0 +1,59 @@
+"""Which label a text has, or a pair of texts, by an encoder that was trained on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from potstill.errors import DamagedError
+from potstill.lm.encoder_batches import EncoderReader, Text
+from potstill.lm.load import DtypeName, torch_dtype
+from potstill.models.classification import SequenceClassifier
+from potstill.models.load_encoder import load_classifier
+from potstill.progress import Task
+from potstill.tokenization.load import load_tokenizer
+
+
+class Classifier:
+    """`labels` are the model's own names, in the order of the columns it gives."""
+
+    def __init__(self, model: SequenceClassifier, reader: EncoderReader) -> None:
+        self._model, self.reader = model, reader
+        self.labels = model.config.labels
+
+    @torch.inference_mode()
+    def probabilities(self, texts: Sequence[Text], *, task: Task | None = None) -> np.ndarray:
+        """[n, labels] float64 in the order of `texts`; `task` advances by texts.
+
+        A row sums to 1, but where several labels may hold at once, or there is only one: there each stands
+        for itself. UsageError for a text that is too long, unless the reader truncates; DamagedError for a
+        model whose logits are no numbers.
+        """
+        config = self._model.config
+        probs = np.empty((len(texts), len(self.labels)))
+        for batch in self.reader.batches(texts):
+            logits = self._model(batch.token_ids, batch.type_ids, batch.attention).double()  # [B, labels]
+            is_alone = config.is_multi_label or len(self.labels) == 1
+            probs[list(batch.indices)] = (logits.sigmoid() if is_alone else logits.softmax(-1)).cpu().numpy()
+            if task is not None:
+                task.advance(len(batch.indices))
+        if not np.isfinite(probs).all():
+            raise DamagedError("The model gives probabilities that are no numbers: its weights are damaged.")
+        return probs
+
+
+def load_text_classifier(
+    path: Path,
+    *,
+    dtype: DtypeName = "fp32",
+    device: torch.device | str = "cpu",
+    truncates: bool = False,
+) -> Classifier:
+    """From a folder in Hugging Face layout; UsageError where it holds no head that sorts texts.
+
+    truncates: whether texts longer than the model reads are cut; otherwise they are refused.
+    """
+    model = load_classifier(path, dtype=torch_dtype(dtype, device), device=device)
+    reader = EncoderReader(load_tokenizer(path), model.config, truncates=truncates, device=device)
+    return Classifier(model, reader)
