@@ -31,8 +31,11 @@ class SamplingParams:
     seed                   >= 0; the same seed and prompt give the same text whatever else is in the batch
     n                      [1, 1024] texts of one prompt, each with a seed of its own made from `seed`
     num_logprobs           [0, 20] likeliest tokens told at each place, with their log-probabilities
-    num_beams              [1, 256] texts that beam search follows at once; 1 draws instead of searching
+    num_beams              [1, 256] texts that beam search follows at once; 1 draws instead of searching. A
+                           search finds `n` texts, and temperature, filters and seed do not matter to it
     length_penalty         [-10, 10]; beams are ranked by log-probability / length ** length_penalty
+    early_stopping         whether a search ends with `num_beams` finished texts, or goes on while the best
+                           live one, ended now, would be among them
     """
 
     temperature: float = 1.0
@@ -49,6 +52,7 @@ class SamplingParams:
     num_logprobs: int = 0
     num_beams: int = 1
     length_penalty: float = 1.0
+    early_stopping: bool = False
 
     def __post_init__(self) -> None:
         self._check_kinds()
@@ -84,10 +88,9 @@ class SamplingParams:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
                 raise ConfigError(f"{name} is {value!r}; it must be a number.")
-        if not isinstance(self.stop_at_first_sentence, bool):
-            raise ConfigError(
-                f"stop_at_first_sentence is {self.stop_at_first_sentence!r}; it must be true or false."
-            )
+        for name in ("stop_at_first_sentence", "early_stopping"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be true or false.")
         stop: object = self.stop
         if not isinstance(stop, tuple) or not all(isinstance(text, str) for text in stop):
             raise ConfigError(f"stop is {stop!r}; it must be a tuple of texts.")

@@ -49,7 +49,9 @@ class Search:
     def of(cls, told: Sequence, stop: StopRule, eos_ids: frozenset[int]) -> "Search":
         """`told` is a fresh sequence whose own stop rule never stops: the search decides when a text ends."""
         asked = told.sampling
-        params = BeamParams(asked.num_beams, asked.max_tokens, asked.length_penalty, eos_ids=eos_ids)
+        params = BeamParams(
+            asked.num_beams, asked.max_tokens, asked.length_penalty, asked.early_stopping, eos_ids
+        )
         return cls(told, BeamSearch(params, stop), [told])
 
     @property
