@@ -1,7 +1,7 @@
 """Tokenizers from folders and files, good and bad."""
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models
+from tokenizers import AddedToken, Tokenizer, decoders, models, processors
 
 from potstill.errors import DamagedError, ModelMissing
 from potstill.files import write_json
@@ -64,3 +64,15 @@ def test_a_folder_without_a_tokenizer_says_what_it_needs(tmp_path):
 def test_a_file_that_is_not_there_is_a_missing_model(tmp_path):
     with pytest.raises(ModelMissing, match=r"none\.gguf"):
         load_tokenizer(tmp_path / "none.gguf")
+
+
+def test_a_token_that_is_named_and_never_put_before_a_text_is_no_bos(folder):
+    backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    backend.post_processor = processors.ByteLevel()
+    backend.save(str(folder / "tokenizer.json"))
+    assert load_tokenizer(folder).bos_id is None
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
+    backend.save(str(folder / "tokenizer.json"))
+    assert load_tokenizer(folder).bos_id == 2
+    write_json(folder / "tokenizer_config.json", {"bos_token": "<s>", "add_bos_token": False})
+    assert load_tokenizer(folder).bos_id is None

@@ -11,6 +11,7 @@ from tokenizers import processors
 from potstill.errors import DamagedError, ModelMissing
 from potstill.files import read_json
 from potstill.gguf_header import read_header
+from potstill.tokenization.bpe_files import backend_of, find_bpe_files
 from potstill.tokenization.gguf_vocabulary import GgufVocabulary, cached_backend
 from potstill.tokenization.tokenizer import Tokenizer
 
@@ -18,7 +19,7 @@ MAX_TOKENIZER_BYTES = 256 << 20
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """From a folder in Hugging Face layout (its tokenizer.json) or a .gguf file.
+    """From a folder in Hugging Face layout (its tokenizer.json, or GPT-2's two files) or a .gguf file.
 
     Raises ModelMissing when there is nothing of the kind and DamagedError when it cannot be read.
     """
@@ -43,8 +44,21 @@ def _from_gguf(path: Path) -> Tokenizer:
 
 
 def _from_folder(folder: Path) -> Tokenizer:
+    config = _table(folder / "tokenizer_config.json")
+    backend = _backend(folder, config)
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        config["chat_template"] = template.read_text()
+    bos_id = _bos_id(backend, config)
+    return Tokenizer(backend, bos_id=bos_id, eos_ids=_eos_ids(folder, backend, config), config=config)
+
+
+def _backend(folder: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
     path = folder / "tokenizer.json"
     if not path.is_file():
+        files = find_bpe_files(folder, config, _table(folder / "config.json"))
+        if files is not None:
+            return backend_of(files)
         raise ModelMissing(
             f"{folder} has no tokenizer.json. A model folder needs one; `tokenizer.model` alone is not read: "
             f"load it once with transformers and save it again."
@@ -52,15 +66,21 @@ def _from_folder(folder: Path) -> Tokenizer:
     if path.stat().st_size > MAX_TOKENIZER_BYTES:
         raise DamagedError(f"{path} is larger than {MAX_TOKENIZER_BYTES:,} bytes, which no tokenizer is.")
     try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
+        return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise DamagedError(f"{path} is not a tokenizer ({error}). Fetch it again.") from None
-    config = _table(folder / "tokenizer_config.json")
-    template = folder / "chat_template.jinja"
-    if template.is_file():
-        config["chat_template"] = template.read_text()
+
+
+def _bos_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any]) -> int | None:
+    """The token that stands before every text; families such as GPT-2 name one and never put it there.
+
+    What `add_bos_token` says, else what the tokenizer's own last step does, else that there is a name.
+    """
     bos_id = _token_id(backend, config, "bos_token")
-    return Tokenizer(backend, bos_id=bos_id, eos_ids=_eos_ids(folder, backend, config), config=config)
+    adds = config.get("add_bos_token")
+    if not isinstance(adds, bool):
+        adds = backend.post_processor is None or backend.encode("").ids[:1] == [bos_id]
+    return bos_id if adds else None
 
 
 def _eos_ids(folder: Path, backend: tokenizers.Tokenizer, config: Mapping[str, Any]) -> tuple[int, ...]:
