@@ -71,7 +71,7 @@ class Sequence:
 
     @property
     def context(self) -> Context:
-        return Context(self.prompt_ids, tuple(self.output_ids))
+        return Context(self.prompt_ids, self.output_ids)
 
     @property
     def num_positions(self) -> int:

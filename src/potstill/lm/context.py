@@ -1,17 +1,34 @@
 """What a language model is asked about."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 
-class Context(NamedTuple):
+class Context:
     """The tokens before the one in question; a model adds its own BOS, so none stands here.
 
     A decoder reads prompt and output in a row, an encoder-decoder encodes the prompt and decodes the
     output, a constraint sees the output only.
+
+    `output_ids` may be given as a list that only grows: a context is of what it holds now, and copies it
+    where somebody asks for more than its last token.
     """
 
-    prompt_ids: tuple[int, ...]
-    output_ids: tuple[int, ...] = ()
+    __slots__ = ("prompt_ids", "num_output", "_output_ids")
+
+    def __init__(self, prompt_ids: tuple[int, ...], output_ids: Sequence[int] = ()) -> None:
+        self.prompt_ids, self.num_output = prompt_ids, len(output_ids)
+        self._output_ids = output_ids
+
+    @property
+    def output_ids(self) -> tuple[int, ...]:
+        if not isinstance(self._output_ids, tuple):
+            self._output_ids = tuple(self._output_ids[: self.num_output])
+        return self._output_ids
+
+    @property
+    def last_output_id(self) -> int:
+        """There must be one."""
+        return self._output_ids[self.num_output - 1]
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -19,4 +36,15 @@ class Context(NamedTuple):
 
     @property
     def num_tokens(self) -> int:
-        return len(self.prompt_ids) + len(self.output_ids)
+        return len(self.prompt_ids) + self.num_output
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Context):
+            return NotImplemented
+        return (self.prompt_ids, self.output_ids) == (other.prompt_ids, other.output_ids)
+
+    def __hash__(self) -> int:
+        return hash((self.prompt_ids, self.output_ids))
+
+    def __repr__(self) -> str:
+        return f"Context(prompt_ids={self.prompt_ids}, output_ids={self.output_ids})"

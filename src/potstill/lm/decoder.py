@@ -97,8 +97,8 @@ class NeuralDecoder:
     def _new_ids(self, row: StepRow) -> tuple[int, ...]:
         context, end = row.context, row.num_cached + row.num_new
         # The usual row runs its last token only, and is not worth joining two long tuples for.
-        if row.num_new == 1 and context.output_ids and end == self.num_prepended + context.num_tokens:
-            return context.output_ids[-1:]
+        if row.num_new == 1 and context.num_output and end == self.num_prepended + context.num_tokens:
+            return (context.last_output_id,)
         return self.position_ids(context.token_ids)[row.num_cached : end]
 
 

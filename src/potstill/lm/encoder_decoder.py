@@ -106,8 +106,8 @@ class EncoderDecoder:
     def _new_ids(self, row: StepRow) -> tuple[int, ...]:
         end = row.num_cached + row.num_new
         # The usual row runs its last token only, and is not worth copying a long tuple for.
-        if row.num_new == 1 and 1 < end == len(row.context.output_ids) + 1:
-            return row.context.output_ids[-1:]
+        if row.num_new == 1 and 1 < end == row.context.num_output + 1:
+            return (row.context.last_output_id,)
         return self._position_ids(row.context)[row.num_cached : end]
 
     def _packed(self, sequences: Iterable[Sequence[int]]) -> Tensor:
