@@ -19,7 +19,8 @@ TopK = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same text.")]
 Samples = Annotated[
-    int | None, typer.Option("--num-samples", metavar="N", help="So many texts for each prompt.")
+    int | None,
+    typer.Option("--num-samples", metavar="N", min=1, max=1024, help="So many texts for each prompt."),
 ]
 Beams = Annotated[
     int | None, typer.Option("--num-beams", metavar="N", help="Search with so many beams instead of drawing.")

@@ -58,13 +58,12 @@ def open_writer(
     from potstill.engine.load import load_generator
     from potstill.hub.resolve import resolve
 
-    kind = _dtype_name(dtype)
+    given = {key: value for key, value in changes.items() if value is not None}
+    # What is wrong in the command is told before a model is fetched for it.
+    kind, _ = _dtype_name(dtype), SamplingParams(**given)
     model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
-    sampling = replace(
-        card.sampling if card else SamplingParams(),
-        **{key: value for key, value in changes.items() if value is not None},
-    )
+    sampling = replace(card.sampling if card else SamplingParams(), **given)
     return Writer(name, load_generator(model.path, dtype=kind, device=device), card, sampling)
 
 
@@ -95,7 +94,7 @@ def _dtype_name(name: str | None) -> "DtypeName":
 
     known: tuple[DtypeName, ...] = get_args(DtypeName)
     for kind in known:
-        if kind == (name or "auto"):
+        if kind == ("auto" if name is None else name):
             return kind
     raise UsageError(f"--dtype is {name!r}; it must be one of {', '.join(known)}.")
 
