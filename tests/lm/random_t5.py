@@ -33,5 +33,5 @@ def random_t5() -> T5:
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in t5.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3 + (parameter.ndim == 1))
     return t5.eval()
