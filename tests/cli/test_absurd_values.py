@@ -11,12 +11,8 @@ WHOLE = ("max-tokens", "top-k", "seed", "num-samples", "num-beams", "threads")
 REAL = ("temperature", "top-p")
 TOO_LARGE = str(2**63)
 ABSURD = [
-    *((option, value) for option in WHOLE for value in ("-1", "nan", "1.5", "", TOO_LARGE, "1e3", "-0x1")),
-    *(
-        (option, value)
-        for option in REAL
-        for value in ("-1", "nan", "inf", "-inf", "1e999", "", "one", TOO_LARGE)
-    ),
+    *((option, value) for option in WHOLE for value in ("-1", "nan", "1.5", TOO_LARGE)),
+    *((option, value) for option in REAL for value in ("-1", "nan", "inf", "", TOO_LARGE)),
     *((option, "0") for option in ("max-tokens", "num-samples", "num-beams", "threads", "top-p")),
     ("num-samples", "1025"),
     ("num-beams", "257"),
