@@ -109,4 +109,6 @@ def test_a_llama_is_searched_as_transformers_search_it(
 def test_a_t5_is_searched_as_transformers_search_it(settings: dict[str, Any], tmp_path: Path) -> None:
     model = saved_t5("flan-t5", tmp_path / "t5")
     decoder = EncoderDecoder(load_t5(tmp_path / "t5", dtype=torch.float32), kv_bytes=1 << 20, block_size=4)
-    assert_equal_searches(model, Engine(decoder, EngineParams(), [EOS]), settings)
+    engine = Engine(decoder, EngineParams(), [EOS])
+    assert_equal_searches(model, engine, settings)
+    assert engine.stats.num_positions_encoded == sum(map(len, PROMPTS))
