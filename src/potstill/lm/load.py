@@ -10,11 +10,14 @@ from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.models.load import load_decoder
 from potstill.models.load_t5 import load_t5
+from potstill.models.native_decoder import NativeRunner
+from potstill.models.native_program import WeightKind
 from potstill.models.registry import architecture_of
+from potstill.models.runner import DecoderRunner, TorchRunner
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
 
-DtypeName = Literal["auto", "bf16", "fp32"]
+DtypeName = Literal["auto", "bf16", "fp32", "int8"]
 
 
 class CacheParams(Protocol):
@@ -30,9 +33,10 @@ class CacheParams(Protocol):
 def load_lm(
     path: Path, *, dtype: DtypeName = "auto", device: torch.device | str = "cpu", params: CacheParams
 ) -> tuple[NeuralDecoder | EncoderDecoder, Tokenizer]:
-    """The model in a folder in Hugging Face layout or in a GGUF file; `auto` is the faster dtype here.
+    """The model in a folder in Hugging Face layout or in a GGUF file.
 
-    UsageError for an encoder, which writes nothing.
+    `auto` is the faster of bf16 and fp32 here. On a CPU a decoder is packed for the native runner, so there
+    are no modules to train. UsageError for an encoder, which writes nothing, and for int8 on another device.
     """
     architecture = architecture_of(path)
     if architecture == "encoder":
@@ -41,17 +45,35 @@ def load_lm(
     if architecture == "encoder_decoder":
         t5 = load_t5(path, dtype=torch_dtype(dtype, device), device=device)
         return EncoderDecoder(t5, kv_bytes=params.kv_bytes, block_size=params.block_size), tokenizer
-    decoder = load_decoder(path, dtype=torch_dtype(dtype, device), device=device)
     model = NeuralDecoder(
-        decoder, bos_id=tokenizer.bos_id, kv_bytes=params.kv_bytes, block_size=params.block_size
+        load_runner(path, dtype, device),
+        bos_id=tokenizer.bos_id,
+        kv_bytes=params.kv_bytes,
+        block_size=params.block_size,
     )
     return model, tokenizer
 
 
+def load_runner(path: Path, dtype: DtypeName, device: torch.device | str) -> DecoderRunner:
+    """A decoder's weights in the runner for the device."""
+    decoder = load_decoder(path, dtype=torch_dtype(dtype, device), device=device)
+    if torch.device(device).type != "cpu":
+        return TorchRunner(decoder)
+    kind: WeightKind = "int8" if dtype == "int8" else weight_kind(decoder.head_weight.dtype)
+    return NativeRunner.of(decoder, kind)
+
+
+def weight_kind(dtype: torch.dtype) -> WeightKind:
+    return "bf16" if dtype == torch.bfloat16 else "fp32"
+
+
 def torch_dtype(dtype: DtypeName, device: torch.device | str) -> torch.dtype:
+    """The type that weights are loaded in; those for int8 are packed from bfloat16."""
+    is_cpu = torch.device(device).type == "cpu"
+    if dtype == "int8" and not is_cpu:
+        raise UsageError(f"int8 weights are run on a CPU only, not on {device}. Take bf16 there.")
     if dtype == "auto":
         from potstill.devices import bf16_is_faster
 
-        is_cpu = torch.device(device).type == "cpu"
         return torch.bfloat16 if not is_cpu or bf16_is_faster() else torch.float32
-    return torch.bfloat16 if dtype == "bf16" else torch.float32
+    return torch.float32 if dtype == "fp32" else torch.bfloat16

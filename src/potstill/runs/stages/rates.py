@@ -15,6 +15,8 @@ import torch
 from potstill.evaluation.examples import builtin_examples, read_examples
 from potstill.lm.scoring import score_targets
 from potstill.models.adapters import projection_paths
+from potstill.models.decoder import Decoder
+from potstill.models.weights import empty
 from potstill.runs.recipe import Recipe
 from potstill.runs.stage import Estimate
 from potstill.runs.stages.sources import STORIES_AT_ONCE
@@ -137,13 +139,19 @@ class Forecast:
         settings = self.recipe.synthesis
         return max(1, round(_KEPT_SHARE * self._num_sources * (1 + settings.newswire_share)))
 
+    @cached_property
+    def _modules(self) -> Decoder:
+        """The model without its weights: what has which shape."""
+        config = self.workshop.lm.runner.config
+        return empty(lambda: Decoder(config))
+
     @property
     def _num_weights(self) -> int:
-        return sum(p.numel() for p in self.workshop.lm.decoder.parameters())
+        return sum(p.numel() for p in self._modules.parameters())
 
     @property
     def _num_trained_weights(self) -> int:
-        training, decoder = self.recipe.training, self.workshop.lm.decoder
+        training, decoder = self.recipe.training, self._modules
         if training.method == "lora":
             rank, wanted = training.lora_rank or LORA_RANK, training.lora_targets
             paths = projection_paths(decoder)
@@ -193,8 +201,8 @@ def _scored_rate(workshop: Workshop, task: Task) -> float:
 
 
 def _trained_rate(workshop: Workshop, task: Task) -> float:
-    """Forward and backward of one small batch; its gradients are thrown away."""
-    decoder = workshop.lm.decoder
+    """Forward and backward of one small batch, of modules loaded for it and thrown away."""
+    decoder = workshop.load_modules()
     examples = [Example(prompt, target) for prompt, target in _token_pairs(workshop, task)]
     batch = pack_batch(examples).to(decoder.head_weight.device)
     with torch.enable_grad():
@@ -203,6 +211,4 @@ def _trained_rate(workshop: Workshop, task: Task) -> float:
         started = time.perf_counter()
         target_loss(decoder, batch).backward()  # type: ignore[no-untyped-call]
         spent = time.perf_counter() - started
-    decoder.zero_grad(set_to_none=True)
-    decoder.requires_grad_(False)
     return len(batch.token_ids) / spent

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import torch
 
-from potstill.devices import release_memory, use_threads
+from potstill.devices import default_device, release_memory, use_threads
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.load import torch_dtype
 from potstill.lm.scoring import score_targets
+from potstill.models.decoder import Decoder
+from potstill.models.load import load_decoder
 from potstill.synthesis.information import Information
 from potstill.tokenization.tokenizer import Tokenizer
 
@@ -43,6 +46,11 @@ class Workshop:
         decoder = self.generator.engine.decoder
         assert isinstance(decoder, NeuralDecoder)
         return decoder
+
+    def load_modules(self) -> Decoder:
+        """The model anew, as modules that can be trained: the one that writes is packed."""
+        device = default_device(self._device)
+        return load_decoder(self._path, dtype=torch_dtype("auto", device), device=device)
 
     def new_information(self) -> Information:
         """Ask for one in each unit of work that a kill may cut off: an answer hangs, in its last bits, on
