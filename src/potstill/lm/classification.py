@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from potstill.errors import DamagedError
+from potstill.lm.embedding import encoder_runner
 from potstill.lm.encoder_batches import EncoderReader, Text
 from potstill.lm.load import DtypeName, torch_dtype
-from potstill.models.classification import SequenceClassifier
+from potstill.models.encoder_runner import EncoderRunner
 from potstill.models.load_encoder import load_classifier
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
@@ -18,9 +20,10 @@ from potstill.tokenization.load import load_tokenizer
 class Classifier:
     """`labels` are the model's own names, in the order of the columns it gives."""
 
-    def __init__(self, model: SequenceClassifier, reader: EncoderReader) -> None:
-        self._model, self.reader = model, reader
-        self.labels = model.config.labels
+    def __init__(self, runner: EncoderRunner, head: nn.Module, reader: EncoderReader) -> None:
+        """`head`: states of first tokens [B, E] to logits [B, labels]."""
+        self.runner, self.head, self.reader = runner, head, reader
+        self.labels = runner.config.labels
 
     @torch.inference_mode()
     def probabilities(self, texts: Sequence[Text], *, task: Task | None = None) -> np.ndarray:
@@ -30,11 +33,11 @@ class Classifier:
         for itself. UsageError for a text that is too long, unless the reader truncates; DamagedError for a
         model whose logits are no numbers.
         """
-        config = self._model.config
+        is_alone = self.runner.config.is_multi_label or len(self.labels) == 1
         probs = np.empty((len(texts), len(self.labels)))
         for batch in self.reader.batches(texts):
-            logits = self._model(batch.token_ids, batch.type_ids, batch.attention).double()  # [B, labels]
-            is_alone = config.is_multi_label or len(self.labels) == 1
+            firsts = self.runner.states(batch.token_ids, batch.type_ids, batch.lengths, batch.firsts)
+            logits = self.head(firsts.float()).double()  # [B, labels]
             probs[list(batch.indices)] = (logits.sigmoid() if is_alone else logits.softmax(-1)).cpu().numpy()
             if task is not None:
                 task.advance(len(batch.indices))
@@ -56,4 +59,4 @@ def load_text_classifier(
     """
     model = load_classifier(path, dtype=torch_dtype(dtype, device), device=device)
     reader = EncoderReader(load_tokenizer(path), model.config, truncates=truncates, device=device)
-    return Classifier(model, reader)
+    return Classifier(encoder_runner(model.body, dtype), model.head.float(), reader)

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from potstill.errors import DamagedError
-from potstill.lm.encoder_batches import EncoderReader
-from potstill.lm.load import DtypeName, torch_dtype
+from potstill.lm.encoder_batches import EncoderBatch, EncoderReader
+from potstill.lm.load import DtypeName, torch_dtype, weight_kind
 from potstill.models.encoder import Encoder
+from potstill.models.encoder_runner import EncoderRunner, TorchEncoderRunner
 from potstill.models.load_encoder import load_encoder
+from potstill.models.native_encoder import NativeEncoderRunner
 from potstill.models.pooling import Pooling, read_pooling
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
@@ -20,12 +23,12 @@ from potstill.tokenization.load import load_tokenizer
 class Embedder:
     """Texts to vectors of `size` numbers; near vectors for texts that mean alike, if so trained."""
 
-    def __init__(self, encoder: Encoder, reader: EncoderReader, pooling: Pooling) -> None:
-        self._encoder, self.reader, self.pooling = encoder, reader, pooling
+    def __init__(self, runner: EncoderRunner, reader: EncoderReader, pooling: Pooling) -> None:
+        self.runner, self.reader, self.pooling = runner, reader, pooling
 
     @property
     def size(self) -> int:
-        return self._encoder.config.hidden_size
+        return self.runner.config.hidden_size
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], *, task: Task | None = None) -> np.ndarray:
@@ -36,14 +39,22 @@ class Embedder:
         """
         vectors = np.empty((len(texts), self.size), dtype=np.float32)
         for batch in self.reader.batches(texts):
-            states = self._encoder(batch.token_ids, batch.type_ids, batch.attention)  # [N, E]
-            pooled = pool(states.float(), batch.lengths, self.pooling)  # [B, E]
-            vectors[list(batch.indices)] = pooled.cpu().numpy()
+            vectors[list(batch.indices)] = self._pooled(batch).cpu().numpy()
             if task is not None:
                 task.advance(len(batch.indices))
         if not np.isfinite(vectors).all():
             raise DamagedError("The model gives vectors that are no numbers, so its weights are damaged.")
         return vectors
+
+    def _pooled(self, batch: EncoderBatch) -> Tensor:
+        """[B, E] float32."""
+        asked = (batch.token_ids, batch.type_ids, batch.lengths)
+        if self.pooling.mode == "cls":
+            pooled = self.runner.states(*asked, batch.firsts).float()
+        else:
+            texts = torch.split(self.runner.states(*asked).float(), list(batch.lengths))
+            pooled = torch.stack([text.mean(0) for text in texts])
+        return F.normalize(pooled, dim=-1) if self.pooling.is_normalised else pooled
 
 
 def load_embedder(
@@ -57,23 +68,21 @@ def load_embedder(
 
     truncates: whether texts longer than the model reads are cut; otherwise they are refused.
     """
-    encoder = load_encoder(path, dtype=torch_dtype(dtype, device), device=device)
+    runner = encoder_runner(load_encoder(path, dtype=torch_dtype(dtype, device), device=device), dtype)
     pooling = read_pooling(path)
     reader = EncoderReader(
         load_tokenizer(path),
-        encoder.config,
+        runner.config,
         max_tokens=pooling.max_tokens,
         truncates=truncates,
         device=device,
     )
-    return Embedder(encoder, reader, pooling)
+    return Embedder(runner, reader, pooling)
 
 
-def pool(states: Tensor, lengths: Sequence[int], pooling: Pooling) -> Tensor:
-    """States [N, E] of B texts in a row to vectors [B, E]."""
-    if pooling.mode == "cls":
-        firsts = np.cumsum([0, *lengths[:-1]])
-        pooled = states[torch.from_numpy(firsts).to(states.device)]
-    else:
-        pooled = torch.stack([text.mean(0) for text in torch.split(states, list(lengths))])
-    return torch.nn.functional.normalize(pooled, dim=-1) if pooling.is_normalised else pooled
+def encoder_runner(encoder: Encoder, dtype: DtypeName) -> EncoderRunner:
+    """For the device the encoder lies on; on a CPU it is packed, and used up."""
+    weights = encoder.embeddings.word_embeddings.weight
+    if weights.device.type != "cpu":
+        return TorchEncoderRunner(encoder)
+    return NativeEncoderRunner.of(encoder, "int8" if dtype == "int8" else weight_kind(weights.dtype))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from potstill.errors import DamagedError, UsageError
-from potstill.layers.attention import PackedAttention
 from potstill.models.encoder_config import EncoderConfig
 from potstill.tokenization.tokenizer import Tokenizer, WholeText
 
@@ -23,9 +22,14 @@ class EncoderBatch(NamedTuple):
 
     token_ids: Tensor
     type_ids: Tensor
-    attention: PackedAttention
     lengths: Sequence[int]
     indices: Sequence[int]
+
+    @property
+    def firsts(self) -> Tensor:
+        """Each text's first token, [B] int64."""
+        lengths = torch.tensor([0, *self.lengths[:-1]], device=self.token_ids.device)
+        return lengths.cumsum(0)
 
 
 class EncoderReader:
@@ -96,5 +100,4 @@ class EncoderReader:
             type_ids = torch.tensor(
                 list(chain.from_iterable(wholes[i].type_ids for i in indices)), device=self.device
             )
-        attention = PackedAttention(lengths, self.device, causal=False)
-        return EncoderBatch(token_ids, type_ids, attention, lengths, indices)
+        return EncoderBatch(token_ids, type_ids, lengths, indices)
