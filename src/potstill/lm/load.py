@@ -12,8 +12,10 @@ from potstill.models.load import load_decoder
 from potstill.models.load_t5 import load_t5
 from potstill.models.native_decoder import NativeRunner
 from potstill.models.native_program import WeightKind
+from potstill.models.native_t5 import NativeT5Runner
 from potstill.models.registry import architecture_of
 from potstill.models.runner import DecoderRunner, TorchRunner
+from potstill.models.t5_runner import EncoderDecoderRunner, TorchT5Runner
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
 
@@ -35,7 +37,7 @@ def load_lm(
 ) -> tuple[NeuralDecoder | EncoderDecoder, Tokenizer]:
     """The model in a folder in Hugging Face layout or in a GGUF file.
 
-    `auto` is the faster of bf16 and fp32 here. On a CPU a decoder is packed for the native runner, so there
+    `auto` is the faster of bf16 and fp32 here. On a CPU a model is packed for the native runner, so there
     are no modules to train. UsageError for an encoder, which writes nothing, and for int8 on another device.
     """
     architecture = architecture_of(path)
@@ -43,8 +45,8 @@ def load_lm(
         raise UsageError(f"{path} is an encoder, which reads texts and writes none. Name a decoder or a T5.")
     tokenizer = load_tokenizer(path)
     if architecture == "encoder_decoder":
-        t5 = load_t5(path, dtype=torch_dtype(dtype, device), device=device)
-        return EncoderDecoder(t5, kv_bytes=params.kv_bytes, block_size=params.block_size), tokenizer
+        t5_runner = load_t5_runner(path, dtype, device)
+        return EncoderDecoder(t5_runner, kv_bytes=params.kv_bytes, block_size=params.block_size), tokenizer
     model = NeuralDecoder(
         load_runner(path, dtype, device),
         bos_id=tokenizer.bos_id,
@@ -61,6 +63,14 @@ def load_runner(path: Path, dtype: DtypeName, device: torch.device | str) -> Dec
         return TorchRunner(decoder)
     kind: WeightKind = "int8" if dtype == "int8" else weight_kind(decoder.head_weight.dtype)
     return NativeRunner.of(decoder, kind)
+
+
+def load_t5_runner(path: Path, dtype: DtypeName, device: torch.device | str) -> EncoderDecoderRunner:
+    """A T5's weights in the runner for the device."""
+    t5 = load_t5(path, dtype=torch_dtype(dtype, device), device=device)
+    if torch.device(device).type != "cpu":
+        return TorchT5Runner(t5)
+    return NativeT5Runner.of(t5, "int8" if dtype == "int8" else weight_kind(t5.head_weight.dtype))
 
 
 def weight_kind(dtype: torch.dtype) -> WeightKind:
