@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from cli.conftest import Command
 from engine.tiny_decoder import tiny_decoder
@@ -37,6 +38,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def peaks(threads: int | None, **_: object) -> MachinePeaks:
         return MachinePeaks(threads or 2, 27e9, {"fp32": 2e11, "bf16": 1.9e12, "int8": 3e12})
 
+    # Other tests keep their threads.
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     monkeypatch.setattr("potstill.lm.load.load_lm", load)
     monkeypatch.setattr("potstill.peaks.measure_peaks", peaks)
     monkeypatch.setattr(bench, "BUDGET_S", 0.01)
@@ -46,7 +49,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_model_is_shown_with_its_speed(potstill: Command, machine: list[str]) -> None:
     done = potstill("model", "show", "m", "--bench", "--dtype", "int8", "--threads", "1", "--quiet")
     assert done.code == 0, done.err
-    for line in ("reads, 1 threads", "27.0 GB/s", "weights read a step, int8", "writing 8 texts"):
+    for line in ("reads, 1 thread ", "27.0 GB/s", "weights read a step, int8", "writing 8 texts"):
         assert line in done.out
     assert machine == ["int8"] and not done.err
 
@@ -74,7 +77,7 @@ def test_a_long_measurement_is_told_beforehand(
     [
         (("--dtype", "int8"), "--dtype has an effect with --bench only"),
         (("--threads", "1"), "--threads has an effect with --bench only"),
-        (("--bench", "--dtype", "int4"), "--dtype is 'int4'; it must be one of auto, bf16, fp32, int8"),
+        (("--bench", "--dtype", "int4"), "--dtype is 'int4'; it must be one of auto, bf16, fp32, int8."),
         (("--bench", "--threads", "0"), "--threads"),
     ],
 )

@@ -75,6 +75,16 @@ def test_speed_is_work_over_the_engines_time():
     assert speed.flops_share is None
 
 
+def test_counts_are_added_and_taken_away_and_sizes_stay():
+    total, part = EngineStats(max_batch=3), written_with_a_cache(10, 3)
+    part.total_s, part.num_blocks_used = 2.5, 4
+    total.add(part)
+    total.add(part)
+    total.add(part, -1)
+    assert (total.num_positions_run, total.num_steps, total.total_s) == (12, 3, 2.5)
+    assert total.max_batch == 3 and total.num_blocks_used == 0
+
+
 def test_an_engine_counts_what_it_runs(recalling_decoder):
     engine = Engine(recalling_decoder(), EngineParams())
     engine.add([3] * 9, SamplingParams(max_tokens=100, temperature=0))

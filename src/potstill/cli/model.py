@@ -106,7 +106,7 @@ def _measured(path: Path, dtype: str | None, threads: int | None, quiet: bool) -
     from potstill.progress import progress_for
 
     progress = progress_for(sys.stderr, quiet=quiet)
-    return measure(path, dtype=dtype or "auto", threads=threads, progress=progress)
+    return measure(path, dtype=dtype, threads=threads, progress=progress)
 
 
 def _refuse_without_bench(bench: bool, **options: object) -> None:

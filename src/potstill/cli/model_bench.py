@@ -10,28 +10,31 @@ from potstill.progress import Progress, format_duration
 
 if TYPE_CHECKING:
     from potstill.engine.bench import ModelBench, Rate
+    from potstill.lm.load import DtypeName
     from potstill.peaks import MachinePeaks
 
-KINDS = ("auto", "bf16", "fp32", "int8")
 # Beyond this the user is told how long it may take.
 _SHORT_S = 60
 
 
-def measure(path: Path, *, dtype: str, threads: int | None, progress: Progress) -> dict[str, Any]:
+def measure(path: Path, *, dtype: str | None, threads: int | None, progress: Progress) -> dict[str, Any]:
     """The figures as plain values; UsageError for a model that is no decoder."""
+    from potstill.cli.configuration import load_configuration
     from potstill.cli.output import say
+    from potstill.devices import use_threads
     from potstill.engine import bench
     from potstill.engine.params import EngineParams
     from potstill.lm.decoder import NeuralDecoder
     from potstill.lm.load import load_lm
     from potstill.peaks import measure_peaks
 
+    kind = chosen_kind(dtype)
     num_bytes = path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*"))
     seconds = bench.estimate_s(num_bytes)
     if seconds > _SHORT_S:
         say(f"Loading and measuring may take {format_duration(seconds)}.")
-    peaks = measure_peaks(threads, progress=progress)
-    kind = chosen_kind(dtype)
+    num_threads = use_threads(threads or load_configuration().settings.device.threads)
+    peaks = measure_peaks(num_threads, progress=progress)
     model, _ = load_lm(path, dtype=kind, params=EngineParams())
     if not isinstance(model, NeuralDecoder):
         raise UsageError("--bench measures decoders; this model is none.")
@@ -39,14 +42,14 @@ def measure(path: Path, *, dtype: str, threads: int | None, progress: Progress) 
     return as_table(kind, peaks, found)
 
 
-def chosen_kind(dtype: str) -> Any:
+def chosen_kind(dtype: str | None) -> "DtypeName":
     """The type of the weights that `dtype` means here."""
+    from potstill.cli.writing import dtype_name
     from potstill.devices import bf16_is_faster
 
-    if dtype not in KINDS:
-        raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(KINDS)}.")
-    if dtype != "auto":
-        return dtype
+    name = dtype_name(dtype)
+    if name != "auto":
+        return name
     return "bf16" if bf16_is_faster() else "fp32"
 
 
@@ -74,7 +77,8 @@ def show(told: dict[str, Any]) -> None:
 def _rows(told: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     from potstill.cli.output import format_bytes
 
-    yield f"reads, {told['threads']} threads", f"{told['peaks']['read_bytes_per_s'] / 1e9:.1f} GB/s", ""
+    threads = "1 thread" if told["threads"] == 1 else f"{told['threads']} threads"
+    yield f"reads, {threads}", f"{told['peaks']['read_bytes_per_s'] / 1e9:.1f} GB/s", ""
     for kind, rate in told["peaks"]["flops_per_s"].items():
         yield f"products, {kind}", f"{rate / 1e9:,.0f} GFLOP/s", ""
     yield f"weights read a step, {told['dtype']}", format_bytes(told["step"]["weight_bytes"]), ""

@@ -60,7 +60,7 @@ def open_writer(
 
     given = {key: value for key, value in changes.items() if value is not None}
     # What is wrong in the command is told before a model is fetched for it.
-    kind, _ = _dtype_name(dtype), SamplingParams(**given)
+    kind, _ = dtype_name(dtype), SamplingParams(**given)
     model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
     sampling = replace(card.sampling if card else SamplingParams(), **given)
@@ -89,7 +89,8 @@ def show_stream(writer: Writer, prompt: str) -> None:
     sys.stdout.write("\n")
 
 
-def _dtype_name(name: str | None) -> "DtypeName":
+def dtype_name(name: str | None) -> "DtypeName":
+    """The type of the weights that `--dtype` names; UsageError for another."""
     from potstill.lm.load import DtypeName
 
     known: tuple[DtypeName, ...] = get_args(DtypeName)

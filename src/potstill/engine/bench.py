@@ -82,9 +82,10 @@ class Bench:
             for prompt in self._prompts(num_streams, num_prompt):
                 engine.add(prompt, params)
             engine.step()  # reads the prompts, which is another figure
-            engine.stats = stats
-            while engine.has_work and (stats.num_steps < _LEAST_STEPS or perf_counter() < end):
+            stats.add(engine.stats, -1)
+            while engine.has_work and (engine.stats.num_steps <= _LEAST_STEPS or perf_counter() < end):
                 engine.step()
+            stats.add(engine.stats)
         return self._rate(num_streams, stats, stats.num_tokens_generated)
 
     def _prefill(self) -> Rate:
@@ -98,10 +99,10 @@ class Bench:
 
     def _read(self, prompt: list[int], stats: EngineStats) -> None:
         engine = self._engine(1)
-        engine.stats = stats
         engine.add(prompt, SamplingParams(temperature=0, max_tokens=1))
         while engine.has_work:
             engine.step()
+        stats.add(engine.stats)
 
     def _room(self) -> int:
         in_cache = self.model.num_blocks * self.model.block_size // max(_STREAMS)

@@ -74,6 +74,11 @@ class EngineStats:
         self.num_blocks_used = num_blocks_used
         self.num_blocks_peak = max(self.num_blocks_peak, num_blocks_used)
 
+    def add(self, more: "EngineStats", sign: int = 1) -> None:
+        """Add what another has counted; with -1 take away what was counted until then."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + sign * getattr(more, name))
+
     @property
     def mean_rows(self) -> float:
         """Sequences in a step, on average."""
@@ -131,3 +136,11 @@ class EngineStats:
     @property
     def _block_bytes(self) -> int:
         return self.kv_bytes // max(self.num_blocks, 1)
+
+
+# What grows as an engine runs; the other fields are sizes, and blocks in use.
+_COUNTED = tuple(
+    name
+    for name in EngineStats.__slots__
+    if name not in ("max_batch", "num_blocks", "kv_bytes", "num_blocks_used", "num_blocks_peak")
+)
