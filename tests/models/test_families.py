@@ -20,8 +20,10 @@ from potstill.lm.decoder import NeuralDecoder
 from potstill.models.adapters import LoraConfig, adapted_layers, add_lora
 from potstill.models.decoder import Decoder
 from potstill.models.load import load_decoder
+from potstill.models.native_decoder import NativeRunner
 from potstill.models.parts import Projection
 from potstill.models.registry import architecture_of
+from potstill.models.runner import DecoderRunner, TorchRunner
 from potstill.types import SamplingParams
 
 SavedReference = Callable[[str], tuple[Any, Path]]
@@ -46,15 +48,20 @@ def logits(decoder: Decoder) -> Tensor:
         return decoder.logits(decoder(TOKEN_IDS, PackedAttention([len(TOKEN_IDS)])))
 
 
+def natively(decoder: Decoder) -> NativeRunner:
+    return NativeRunner.of(decoder, "fp32")
+
+
+@pytest.mark.parametrize("run_by", [TorchRunner, natively])
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_64_greedy_tokens_of_a_ragged_batch_are_those_of_transformers(
-    saved_reference: SavedReference, name: str
+    saved_reference: SavedReference, name: str, run_by: Callable[[Decoder], DecoderRunner]
 ) -> None:
     model, folder = saved_reference(name)
-    decoder = NeuralDecoder(
-        load_decoder(folder, dtype=torch.float32), bos_id=None, kv_bytes=4 << 20, block_size=4
+    runner = run_by(load_decoder(folder, dtype=torch.float32))
+    engine = Engine(
+        NeuralDecoder(runner, bos_id=None, kv_bytes=4 << 20, block_size=4), EngineParams(max_batch=3)
     )
-    engine = Engine(decoder, EngineParams(max_batch=3))
     generator = torch.Generator().manual_seed(6)
     prompts = [torch.randint(3, 97, (length,), generator=generator) for length in (1, 11, 4)]
     num_new = [64 - len(prompt) for prompt in prompts]
