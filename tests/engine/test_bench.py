@@ -5,9 +5,33 @@ from potstill.engine import bench
 from potstill.engine.bench import Bench
 from potstill.errors import UsageError
 from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.encoder_decoder import EncoderDecoder
+from potstill.models.t5 import T5
+from potstill.models.t5_config import T5Config
 from potstill.peaks import MachinePeaks
 
 PEAKS = MachinePeaks(1, 1e9, {"fp32": 1e9, "bf16": 2e9, "int8": 3e9})
+
+
+T5_CONFIG = T5Config(
+    vocab_size=97,
+    d_model=32,
+    d_kv=8,
+    d_ff=48,
+    num_layers=2,
+    num_decoder_layers=3,
+    num_heads=4,
+    relative_attention_num_buckets=8,
+    relative_attention_max_distance=20,
+    activation="relu",
+    is_gated=False,
+    layer_norm_epsilon=1e-6,
+    is_tied=False,
+    scales_outputs=False,
+    decoder_start_token_id=0,
+    eos_token_ids=(1,),
+    pad_token_id=0,
+)
 
 
 def model(**changes):
@@ -25,6 +49,20 @@ def test_writing_and_reading_are_measured_and_set_beside_the_peaks():
     alone = measured.decode[0]
     assert alone.speed.bytes_per_s > alone.tokens_per_s * measured.cost.weight_bytes
     assert alone.speed.bytes_per_s < alone.tokens_per_s * 1.5 * measured.cost.weight_bytes
+
+
+def test_a_t5_is_measured_too():
+    t5 = T5(T5_CONFIG).eval()
+    model = EncoderDecoder(t5, kv_bytes=1 << 20, block_size=4)
+    measured = Bench(model, "fp32", PEAKS, budget_s=0.02).run()
+    assert measured.prefill.tokens_per_s > measured.decode[0].tokens_per_s > 0
+    step = [
+        weight.numel() * 4
+        for name, weight in t5.named_parameters()
+        if name.startswith(("decoder", "lm_head"))
+        and not name.endswith(("EncDecAttention.k.weight", "EncDecAttention.v.weight"))
+    ]
+    assert measured.cost.weight_bytes == pytest.approx(sum(step), rel=0.02)
 
 
 def test_a_model_with_a_small_context_is_measured_within_it():

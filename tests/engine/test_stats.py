@@ -41,8 +41,10 @@ def test_pieces_of_a_prompt_count_like_the_whole_and_give_one_token():
 
 def test_the_prompts_an_encoder_reads_are_counted_apart():
     stats = EngineStats()
-    stats.count_step([row(0, 1, encodes=True), row(0, 1)])
-    assert (stats.num_positions_encoded, stats.num_positions_run) == (10, 2)
+    stats.count_step([row(0, 1, encodes=True, encoder_table=(3,)), row(0, 1, encoder_table=(3,))])
+    assert (stats.num_positions_encoded, stats.num_pairs_encoded, stats.num_positions_run) == (10, 100, 2)
+    # Both rows look at themselves and at the whole prompt.
+    assert (stats.num_positions_read, stats.num_pairs) == (22, 22)
 
 
 def test_shares_of_rows_blocks_and_prompts():

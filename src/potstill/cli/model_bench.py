@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import UsageError
 from potstill.progress import Progress, format_duration
 
 if TYPE_CHECKING:
@@ -18,13 +17,12 @@ _SHORT_S = 60
 
 
 def measure(path: Path, *, dtype: str | None, threads: int | None, progress: Progress) -> dict[str, Any]:
-    """The figures as plain values; UsageError for a model that is no decoder."""
+    """The figures as plain values; UsageError for a model that writes nothing."""
     from potstill.cli.configuration import load_configuration
     from potstill.cli.output import say
     from potstill.devices import use_threads
     from potstill.engine import bench
     from potstill.engine.params import EngineParams
-    from potstill.lm.decoder import NeuralDecoder
     from potstill.lm.load import load_lm
     from potstill.peaks import measure_peaks
 
@@ -36,8 +34,6 @@ def measure(path: Path, *, dtype: str | None, threads: int | None, progress: Pro
     num_threads = use_threads(threads or load_configuration().settings.device.threads)
     peaks = measure_peaks(num_threads, progress=progress)
     model, _ = load_lm(path, dtype=kind, params=EngineParams())
-    if not isinstance(model, NeuralDecoder):
-        raise UsageError("--bench measures decoders; this model is none.")
     found = bench.Bench(model, kind, peaks, bench.BUDGET_S).run(progress)
     return as_table(kind, peaks, found)
 

@@ -15,6 +15,7 @@ from potstill.engine.stats import EngineStats, Speed
 from potstill.errors import UsageError
 from potstill.lm.cost import ModelCost, cost_of
 from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.peaks import MachinePeaks
 from potstill.progress import Progress, Silent
 from potstill.seeds import random_generator
@@ -47,7 +48,7 @@ class ModelBench:
 class Bench:
     """A model, the type its products are made in (`kind`, a key of the peaks' FLOP/s) and the peaks."""
 
-    model: NeuralDecoder
+    model: NeuralDecoder | EncoderDecoder
     kind: str
     peaks: MachinePeaks
     budget_s: float = BUDGET_S
@@ -95,7 +96,7 @@ class Bench:
         stats, end = EngineStats(), perf_counter() + self.budget_s
         while not stats.num_steps or perf_counter() < end:
             self._read(prompt, stats)
-        return self._rate(1, stats, stats.num_positions_run)
+        return self._rate(1, stats, stats.num_positions_encoded or stats.num_positions_run)
 
     def _read(self, prompt: list[int], stats: EngineStats) -> None:
         engine = self._engine(1)

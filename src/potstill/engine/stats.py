@@ -26,9 +26,10 @@ class EngineStats:
 
     num_positions_run         run by the model, each in one step; after a preemption again
     num_positions_uncached    what the same texts would have run without a cache: every token anew
-    num_positions_read        keys and values read: a row reads its whole text in each step
+    num_positions_read        keys and values read: a row reads its whole text in each step, and its prompt
+                              too where an encoder has read that
     num_pairs                 (query, key) positions that looked at each other
-    num_positions_encoded     tokens of prompts that an encoder read
+    num_positions_encoded     tokens of prompts that an encoder read, `num_pairs_encoded` as above
     num_prompt_tokens_run     positions of prompts that were run
     num_prompt_tokens_shared  positions of prompts found in the cache
     num_blocks_used           in use now, `num_blocks_peak` at most so far
@@ -46,6 +47,7 @@ class EngineStats:
     num_positions_read: int = 0
     num_pairs: int = 0
     num_positions_encoded: int = 0
+    num_pairs_encoded: int = 0
     num_prompt_tokens_run: int = 0
     num_prompt_tokens_shared: int = 0
     num_preemptions: int = 0
@@ -66,13 +68,21 @@ class EngineStats:
             self.num_positions_run += num_new
             self.num_positions_read += num_positions
             self.num_pairs += num_new * row.num_cached + num_new * (num_new + 1) // 2
-            if row.encodes:
-                self.num_positions_encoded += len(row.context.prompt_ids)
+            if row.encoder_table:
+                self._count_prompt(len(row.context.prompt_ids), row)
             if row.wants_logits:
                 self.num_tokens_generated += 1
                 self.num_positions_uncached += num_positions
         self.num_blocks_used = num_blocks_used
         self.num_blocks_peak = max(self.num_blocks_peak, num_blocks_used)
+
+    def _count_prompt(self, num_prompt: int, row: StepRow) -> None:
+        """A prompt that stands apart from its row's positions: all of these look at all of it."""
+        self.num_positions_read += num_prompt
+        self.num_pairs += row.num_new * num_prompt
+        if row.encodes:
+            self.num_positions_encoded += num_prompt
+            self.num_pairs_encoded += num_prompt * num_prompt
 
     def add(self, more: "EngineStats", sign: int = 1) -> None:
         """Add what another has counted; with -1 take away what was counted until then."""
@@ -117,8 +127,11 @@ class EngineStats:
     ) -> Speed:
         """How fast a model was run: weights are read once a step, keys and values once a row and a step."""
         num_bytes = self.num_steps * cost.weight_bytes
-        num_bytes += (self.num_positions_read + self.num_positions_run) * cost.kv_bytes
+        num_written = self.num_positions_run + self.num_positions_encoded
+        num_bytes += (self.num_positions_read + num_written) * cost.kv_bytes
         num_flops = self.num_positions_run * cost.position_flops
+        num_flops += self.num_positions_encoded * cost.encoded_flops
+        num_flops += self.num_pairs_encoded * cost.encoded_pair_flops
         num_flops += self.num_pairs * cost.pair_flops + self.num_tokens_generated * cost.head_flops
         seconds = max(self.total_s, 1e-9)
         return Speed(
