@@ -268,3 +268,52 @@ def test_what_llama_cpp_leaves_unsaid_is_filled_in() -> None:
 def test_metadata_that_cannot_be_run_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DamagedError, match=message):
         read({key: value for key, value in (GEMMA_1B | changes).items() if value is not None})
+
+
+NEOX = {
+    "general.architecture": "gptneox",
+    "gptneox.block_count": 6,
+    "gptneox.context_length": 2048,
+    "gptneox.embedding_length": 512,
+    "gptneox.feed_forward_length": 2048,
+    "gptneox.attention.head_count": 8,
+    "gptneox.attention.layer_norm_epsilon": float(np.float32(1e-5)),
+    "gptneox.rope.dimension_count": 16,
+    "gptneox.use_parallel_residual": True,
+}
+GEMMA_2_27B = {
+    key.replace("gemma3", "gemma2"): value for key, value in GEMMA_1B.items() if key != "general.architecture"
+} | {"general.architecture": "gemma2", "gemma2.block_count": 46, "gemma2.attention.sliding_window": 4096}
+
+
+def test_what_llama_cpp_leaves_unsaid_of_gemma_2_is_filled_in() -> None:
+    config = read(GEMMA_2_27B)
+    assert config.windows == (4096, None) * 23
+    assert (config.attention_softcap, config.logit_softcap) == (50.0, 30.0)
+    assert config.query_scale == (1152 / 4) ** -0.5
+
+
+def test_a_window_that_a_file_of_llama_names_holds_for_every_layer() -> None:
+    llama = {key.replace("gemma3", "llama"): value for key, value in GEMMA_1B.items()}
+    assert read(llama | {"general.architecture": "llama"}).windows == (512,) * 26
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gptneox.attention.head_count": 7}, "head_count is 7, which does not divide"),
+        ({"gptneox.rope.dimension_count": 66}, "rotary_dim is 66"),
+        ({"gptneox.rope.dimension_count": 3}, "rotary_dim is 3"),
+        ({"gptneox.attention.layer_norm_epsilon": None}, "layer_norm_epsilon is missing"),
+        ({"gptneox.embedding_length": 2**40}, "embedding_length is 1099511627776"),
+        ({"gptneox.context_length": 2**40}, "max_positions is"),
+        ({"gptneox.use_parallel_residual": 2}, "use_parallel_residual is 2"),
+        (
+            {"general.architecture": "gptj"},
+            "general.architecture is 'gptj'; this version runs gemma2, gemma3",
+        ),
+    ],
+)
+def test_metadata_of_a_gpt_that_cannot_be_run_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DamagedError, match=message):
+        read({key: value for key, value in (NEOX | changes).items() if value is not None})

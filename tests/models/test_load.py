@@ -83,3 +83,23 @@ def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
 def test_nothing_there_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="There is no model at"):
         load_decoder(tmp_path / "gone", dtype=torch.float32)
+
+
+GIANTS = {
+    "gpt2": {"n_embd": 65536, "n_head": 1024, "n_positions": 1 << 26, "vocab_size": 1 << 22},
+    "gpt_neox": {"hidden_size": 65536, "num_attention_heads": 1024, "intermediate_size": 1 << 20},
+    "gptj": {"n_embd": 65536, "n_head": 1024, "vocab_size": 1 << 22},
+    "opt": {"hidden_size": 65536, "num_attention_heads": 1024, "word_embed_proj_dim": 65536},
+    "mistral": {"hidden_size": 65536, "vocab_size": 1 << 22},
+    "gemma2": {"hidden_size": 65536, "vocab_size": 1 << 22},
+}
+
+
+@pytest.mark.parametrize("name", GIANTS)
+def test_a_config_of_a_giant_of_any_family_takes_no_memory(
+    saved_reference: Callable[[str], tuple[Any, Path]], name: str
+) -> None:
+    folder = saved_reference(name)[1]
+    change_config(folder, **GIANTS[name])
+    with pytest.raises(DamagedError, match="has shape"):
+        load_decoder(folder, dtype=torch.float32)
