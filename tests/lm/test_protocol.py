@@ -9,12 +9,14 @@ import torch
 from index.small_index import small_index
 from lm.naive_index import NaiveIndex
 from potstill.lm.context import Context
+from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.infinigram import InfinigramModel
 from potstill.lm.interpolated import InterpolatedDecoder, InterpolatedModel
 from potstill.lm.interpolation import Interpolation
 from potstill.lm.protocol import StepRow
 from potstill.lm.stateless import Stateless
 from potstill.lm.table import TableModel
+from potstill.models.native_decoder import NativeRunner
 
 
 def table():
@@ -37,11 +39,18 @@ def infinigram_on_disk(folder):
     )
 
 
+def native(model):
+    runner = NativeRunner.of(model.decoder, "fp32")
+    return NeuralDecoder(runner, bos_id=model.bos_id, kv_bytes=1 << 20, block_size=4)
+
+
 WEIGHTS = Interpolation(sparse=0.6, nonsparse=0.2)
 EVERY_LM = {
     "table": lambda request: table(),
     "gemma": lambda request: request.getfixturevalue("gemma"),
     "llama": lambda request: request.getfixturevalue("llama"),
+    "native gemma": lambda request: native(request.getfixturevalue("gemma")),
+    "native llama": lambda request: native(request.getfixturevalue("llama")),
     "t5": lambda request: request.getfixturevalue("t5"),
     "infinigram": lambda request: infinigram(61),
     "infinigram on disk": lambda request: infinigram_on_disk(request.getfixturevalue("tmp_path")),
