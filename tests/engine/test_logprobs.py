@@ -25,6 +25,19 @@ def test_the_likeliest_are_found_where_a_piece_holds_them_all_and_at_the_very_en
     assert found.logprobs[1, 3:].eq(-torch.inf).all()
 
 
+@pytest.mark.parametrize("vocab_size", [9, 3000])
+def test_of_equals_the_lower_ids_go_first_and_stay(vocab_size):
+    """Coarse scores, as of bfloat16, so that equals are many."""
+    logprobs = torch.randint(-4, 0, (6, vocab_size), generator=torch.manual_seed(4)).float()
+    logprobs[5, 2:] = -torch.inf
+    for count in (1, 5, 8):
+        want = logprobs.sort(descending=True, stable=True)
+        found = likeliest(logprobs, count)
+        assert torch.equal(found.logprobs, want.values[:, :count])
+        is_finite = found.logprobs.isfinite()
+        assert torch.equal(found.token_ids[is_finite], want.indices[:, :count][is_finite])
+
+
 def test_a_rows_own_logprobs_do_not_depend_on_its_batch():
     logits = torch.randn(9, 3000, generator=torch.manual_seed(1))
     alone = torch.cat([own_logprobs(logits[row : row + 1]) for row in range(9)])
@@ -44,6 +57,11 @@ def test_rows_that_ask_are_told_the_models_own_numbers_and_others_nothing():
 def test_more_alternatives_than_tokens_give_every_token():
     (told,) = alternatives(torch.zeros(1, 3), [20], [0], [-1.0986])
     assert len(told.likeliest) == 3
+
+
+def test_tokens_that_the_model_rules_out_are_not_told():
+    (told,) = alternatives(torch.tensor([[0.0, -torch.inf, 0.0]]), [3], [0], [-0.69])
+    assert [token_id for token_id, _ in told.likeliest] == [0, 2]
 
 
 def test_nothing_is_computed_where_nobody_asks():

@@ -1,5 +1,6 @@
 """The likeliest tokens of a row under the model itself: for requests that ask, and for beam search."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,9 +35,24 @@ def own_logprobs(logits: Tensor) -> Tensor:
 
 
 def likeliest(logprobs: Tensor, count: int) -> Likeliest:
-    """The `count` highest of each row of [B, V], or all V; which of equals at the end stay is left open."""
+    """The `count` highest of each row of [B, V], or all V; of equals, lower ids go first and stay."""
+    count = min(count, logprobs.shape[1])
+    # One more than asked for shows whether equals stand on both sides of the end.
+    found = _in_order(_some_likeliest(logprobs, min(count + 1, logprobs.shape[1])))
+    cut = Likeliest(found.token_ids[:, :count], found.logprobs[:, :count])
+    if found.logprobs.shape[1] == count:
+        return cut
+    last, beyond = found.logprobs[:, count - 1], found.logprobs[:, count]
+    for row in ((last == beyond) & last.isfinite()).nonzero()[:, 0].tolist():
+        ids = (logprobs[row] >= last[row]).nonzero()[:, 0]
+        best = _in_order(Likeliest(ids[None], logprobs[row, ids][None]))
+        cut.token_ids[row] = best.token_ids[0, :count]
+    return cut
+
+
+def _some_likeliest(logprobs: Tensor, count: int) -> Likeliest:
+    """The same, without any order among equals, and any of them at the end."""
     num_rows, vocab_size = logprobs.shape
-    count = min(count, vocab_size)
     num_pieces = vocab_size // _PIECE
     if num_pieces <= 2 * count:
         best = logprobs.topk(count)
@@ -51,12 +67,19 @@ def likeliest(logprobs: Tensor, count: int) -> Likeliest:
     return Likeliest(ids.gather(1, best.indices), best.values)
 
 
+def _in_order(found: Likeliest) -> Likeliest:
+    by_id = found.token_ids.argsort(-1)
+    best = found.logprobs.gather(1, by_id).sort(descending=True, stable=True)
+    return Likeliest(found.token_ids.gather(1, by_id.gather(1, best.indices)), best.values)
+
+
 def alternatives(
     logits: Tensor, counts: Sequence[int], token_ids: Sequence[int], logprobs: Sequence[float]
 ) -> list[TokenLogprobs | None]:
     """What each row of `logits` [B, V] tells of its drawn token; None for a row that asks for 0 tokens.
 
-    `logprobs` are the drawn tokens' own. Rows that ask for nothing cost nothing.
+    `logprobs` are the drawn tokens' own. Rows that ask for nothing cost nothing; tokens that the model rules
+    out are not told.
     """
     told: list[TokenLogprobs | None] = [None] * len(counts)
     asking = [row for row, count in enumerate(counts) if count]
@@ -64,6 +87,6 @@ def alternatives(
         return told
     best = likeliest(own_logprobs(logits[asking]), max(counts))
     for row, ids, values in zip(asking, best.token_ids.tolist(), best.logprobs.tolist(), strict=True):
-        pairs = tuple(zip(ids, values, strict=True))[: counts[row]]
+        pairs = tuple(pair for pair in zip(ids, values, strict=True) if pair[1] > -math.inf)[: counts[row]]
         told[row] = TokenLogprobs(token_ids[row], logprobs[row], pairs)
     return told
