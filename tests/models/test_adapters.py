@@ -105,15 +105,29 @@ def test_our_adapter_loads_in_peft_with_equal_logits(
 
 
 @FROM_PEFT
-@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], "all-linear", r".*\.1\..*(k|up)_proj"])
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("llama", ["q_proj", "v_proj"]),
+        ("llama", "all-linear"),
+        ("llama", r".*\.1\..*(k|up)_proj"),
+        ("gpt2", ["c_attn", "c_proj"]),
+        ("gpt_neox", "all-linear"),
+    ],
+)
 def test_an_adapter_of_peft_loads_here_with_equal_logits(
-    saved_reference: SavedReference, targets: list[str] | str, tmp_path: Path
+    saved_reference: SavedReference, name: str, targets: list[str] | str, tmp_path: Path
 ) -> None:
     peft = pytest.importorskip("peft", reason=PEFT_REASON)
-    model, folder = saved_reference("llama")
+    model, folder = saved_reference(name)
     decoder = load_decoder(folder, dtype=torch.float32)
     config = peft.LoraConfig(
-        r=4, lora_alpha=9, lora_dropout=0.1, target_modules=targets, task_type="CAUSAL_LM"
+        r=4,
+        lora_alpha=9,
+        lora_dropout=0.1,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+        fan_in_fan_out=name == "gpt2",
     )
     theirs = peft.get_peft_model(model, config).eval()
     torch.manual_seed(3)

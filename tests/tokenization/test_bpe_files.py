@@ -55,6 +55,16 @@ def test_text_cannot_spell_the_end_of_text(small: Path) -> None:
     assert 3 not in load_tokenizer(small).encode("a<|endoftext|>b")
 
 
+def test_a_folder_of_opt_has_its_bos_and_ends_that_are_no_text(small: Path) -> None:
+    write_json(small / "vocab.json", {"a": 0, "b": 1, "</s>": 2, "ab": 3, "<": 4, "/": 5, "s": 6, ">": 7})
+    settings = {"add_bos_token": True, "bos_token": {"content": "</s>"}, "eos_token": "</s>"}
+    write_json(small / "tokenizer_config.json", settings | {"tokenizer_class": "GPT2Tokenizer"})
+    tokenizer = load_tokenizer(small)
+    assert (tokenizer.bos_id, tokenizer.eos_ids) == (2, (2,))
+    assert tokenizer.encode("a</s>") == [0, 4, 5, 6, 7]
+    assert tokenizer.decode([2, 0]) == "a"
+
+
 def test_a_saved_copy_gives_the_same_ids(small: Path, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(small)
     (tmp_path / "copy").mkdir()

@@ -3,7 +3,7 @@
 What cuts a text into words stands in neither, so only folders that say they hold GPT-2's way are read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,8 @@ def find_bpe_files(folder: Path, config: Mapping[str, Any], model: Mapping[str, 
     return None
 
 
-def backend_of(files: BpeFiles) -> tokenizers.Tokenizer:
-    """DamagedError for files that are no vocabulary and its merges."""
+def backend_of(files: BpeFiles, special: Iterable[str]) -> tokenizers.Tokenizer:
+    """`special` are tokens that no text can spell; DamagedError for files that are no vocabulary."""
     for path in files:
         if path.stat().st_size > _MAX_BYTES:
             raise DamagedError(f"{path} is larger than {_MAX_BYTES:,} bytes, which no vocabulary is.")
@@ -57,8 +57,8 @@ def backend_of(files: BpeFiles) -> tokenizers.Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    if _END_OF_TEXT in vocabulary:
-        backend.add_special_tokens([AddedToken(_END_OF_TEXT, normalized=False)])
+    apart = dict.fromkeys(text for text in (_END_OF_TEXT, *special) if text in vocabulary)
+    backend.add_special_tokens([AddedToken(text, normalized=False) for text in apart])
     return backend
 
 

@@ -58,7 +58,7 @@ def _backend(folder: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
     if not path.is_file():
         files = find_bpe_files(folder, config, _table(folder / "config.json"))
         if files is not None:
-            return backend_of(files)
+            return backend_of(files, _texts_of(config, "bos_token", "eos_token", "unk_token", "pad_token"))
         raise ModelMissing(
             f"{folder} has no tokenizer.json. A model folder needs one; `tokenizer.model` alone is not read: "
             f"load it once with transformers and save it again."
@@ -100,9 +100,15 @@ def _ids(value: Any) -> Iterator[int]:
 
 
 def _token_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any], name: str) -> int | None:
-    token = config.get(name)
-    text = token.get("content") if isinstance(token, dict) else token
-    return backend.token_to_id(text) if isinstance(text, str) else None
+    texts = _texts_of(config, name)
+    return backend.token_to_id(texts[0]) if texts else None
+
+
+def _texts_of(config: Mapping[str, Any], *names: str) -> list[str]:
+    """The special tokens of these names that the configuration has."""
+    tokens = (config.get(name) for name in names)
+    texts = (token.get("content") if isinstance(token, dict) else token for token in tokens)
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _table(path: Path) -> dict[str, Any]:
