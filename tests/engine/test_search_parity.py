@@ -13,6 +13,8 @@ from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.models.load import load_decoder
 from potstill.models.load_t5 import load_t5
+from potstill.models.native_decoder import NativeRunner
+from potstill.models.native_t5 import NativeT5Runner
 from potstill.types import SamplingParams
 
 EOS = 1
@@ -112,3 +114,14 @@ def test_a_t5_is_searched_as_transformers_search_it(settings: dict[str, Any], tm
     engine = Engine(decoder, EngineParams(), [EOS])
     assert_equal_searches(model, engine, settings)
     assert engine.stats.num_positions_encoded == sum(map(len, PROMPTS))
+
+
+def test_the_native_runners_search_alike(llama: tuple[Any, Path], tmp_path: Path) -> None:
+    model, folder = llama
+    runner = NativeRunner.of(load_decoder(folder, dtype=torch.float32), "fp32")
+    decoder = NeuralDecoder(runner, bos_id=None, kv_bytes=1 << 20, block_size=4)
+    assert_equal_searches(model, Engine(decoder, EngineParams(), [EOS]), {})
+    model = saved_t5("t5", tmp_path / "t5")
+    t5 = NativeT5Runner.of(load_t5(tmp_path / "t5", dtype=torch.float32), "fp32")
+    t5_decoder = EncoderDecoder(t5, kv_bytes=1 << 20, block_size=4)
+    assert_equal_searches(model, Engine(t5_decoder, EngineParams(), [EOS]), {})
