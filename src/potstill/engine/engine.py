@@ -4,25 +4,23 @@ from collections import deque
 from collections.abc import Sequence as Many
 from itertools import count
 from time import perf_counter
-from typing import NamedTuple
 
 import torch
 
-from potstill.engine import sampling
+from potstill.engine.admission import why_refused
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.call_size import CallSize
 from potstill.engine.group import Group
-from potstill.engine.logprobs import alternatives
-from potstill.engine.look_ahead import look_ahead
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
+from potstill.engine.runner import CallRunner
 from potstill.engine.scheduler import Scheduler, Share
 from potstill.engine.search import Search
 from potstill.engine.sequence import NeverStop, Sequence, StopRule
 from potstill.engine.stats import EngineStats
 from potstill.errors import MemoryFull, UsageError
-from potstill.lm.protocol import BatchedDecoder, StepRow
-from potstill.types import SamplingParams, TokenLogprobs
+from potstill.lm.protocol import BatchedDecoder
+from potstill.types import SamplingParams
 
 
 class Engine:
@@ -39,6 +37,7 @@ class Engine:
         self._eos_ids = frozenset(eos_ids)
         self._blocks = BlockManager(decoder.num_blocks, decoder.block_size)
         self._scheduler = Scheduler(params, self._blocks)
+        self._runner = CallRunner(decoder, self._blocks, self.stats, len(self._eos_ids))
         self._call_size = CallSize()
         self._new_id = count()
 
@@ -68,6 +67,7 @@ class Engine:
         `others`. Without one `n` is no business of the engine: each text is added with a seed of its own.
         """
         self.check_fits(len(prompt_ids), params)
+        _check_priority(priority)
         searches = params.num_beams > 1
         sequence = Sequence(
             sequence_id=next(self._new_id),
@@ -128,43 +128,12 @@ class Engine:
         self._blocks.forget()
 
     def fits(self, num_prompt_tokens: int, params: SamplingParams) -> bool:
-        return self._why_not(num_prompt_tokens, params) is None
+        return why_refused(self.decoder, self.params, num_prompt_tokens, params) is None
 
     def check_fits(self, num_prompt_tokens: int, params: SamplingParams) -> None:
         """UsageError with the numbers if a prompt of this length could never run to its end."""
-        if (reason := self._why_not(num_prompt_tokens, params)) is not None:
+        if reason := why_refused(self.decoder, self.params, num_prompt_tokens, params):
             raise UsageError(reason)
-
-    def _why_not(self, num_prompt_tokens: int, params: SamplingParams) -> str | None:
-        decoder, is_encoded = self.decoder, self.decoder.encodes_prompt
-        first = decoder.num_prepended + (0 if is_encoded else num_prompt_tokens)
-        if first == 0 or (is_encoded and num_prompt_tokens == 0):
-            return "The prompt is empty and this model has no BOS to begin with: give it a first word."
-        if decoder.max_prompt_tokens is not None and num_prompt_tokens > decoder.max_prompt_tokens:
-            return (
-                f"A prompt of {num_prompt_tokens:,} tokens is longer than the {decoder.max_prompt_tokens:,} "
-                f"that the model's encoder reads. Shorten it."
-            )
-        most_rows = self._scheduler.most_rows
-        if params.num_beams > most_rows:
-            return (
-                f"num_beams is {params.num_beams}; the engine runs {most_rows:,} texts at once. "
-                f"Lower it, or raise max_batch."
-            )
-        needed = first + params.max_tokens - 1
-        asked = (
-            f"A prompt of {num_prompt_tokens:,} tokens and max_tokens {params.max_tokens:,} "
-            f"need {needed:,} positions"
-        )
-        if needed > decoder.max_positions:
-            return f"{asked}; the model's context has {decoder.max_positions:,}. Shorten one of them."
-        num_encoded = self._blocks.num_blocks_for(num_prompt_tokens) if is_encoded else 0
-        # Beams share what they have in common, but may have to be taken up again all at once.
-        if num_encoded + params.num_beams * self._blocks.num_blocks_for(needed) > decoder.num_blocks:
-            in_cache = (decoder.num_blocks - num_encoded) * decoder.block_size
-            asked += f" in each of {params.num_beams} beams" if params.num_beams > 1 else ""
-            return f"{asked}; the KV cache holds {in_cache:,}. Shorten one of them, or raise kv_bytes."
-        return None
 
     def _run(self, shares: Many[Share]) -> None:
         """Run a step in one call of the model, or in smaller ones where it finds no memory."""
@@ -185,8 +154,7 @@ class Engine:
     def _try(self, call: Many[Share]) -> str | None:
         """Run positions and draw from those that are their texts' last; what is said where memory ran out."""
         try:
-            logits = self._run_model(call)
-            drawn = self._draw([share.sequence for share in call if share.wants_logits], logits)
+            drawn, looks = self._runner.run(call)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -198,65 +166,9 @@ class Engine:
             sequence.take(token_id, logprob, is_eos=token_id in self._eos_ids)
             if told:
                 sequence.told.append(told)
+        for sequence, look in looks.items():
+            self._search_of(sequence).looks[sequence] = look
         return None
-
-    def _run_model(self, call: Many[Share]) -> torch.Tensor:
-        started = perf_counter()
-        rows = [
-            StepRow(
-                share.sequence.context,
-                share.sequence.num_cached,
-                share.num_new,
-                share.sequence.block_table,
-                share.wants_logits,
-                share.sequence.encoder_table,
-                share.encodes,
-            )
-            for share in call
-        ]
-        logits = self.decoder.step(rows)  # [B, V]
-        self.stats.num_prompt_tokens_run += sum(share.num_prompt_positions for share in call)
-        self.stats.count_step(rows, self._blocks.num_blocks - self._blocks.num_free)
-        self.stats.model_s += perf_counter() - started
-        return logits
-
-    def _draw(self, rows: Many[Sequence], logits: torch.Tensor) -> "list[_Drawn]":
-        """A token for each row; a search only looks, since the tokens of its rows are chosen together."""
-        started = perf_counter()
-        searching = [index for index, row in enumerate(rows) if row.sampling.num_beams > 1]
-        if searching:
-            self._look([rows[index] for index in searching], logits[searching])
-            drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
-            rows, logits = [rows[index] for index in drawing], logits[drawing]
-        drawn = self._drawn(rows, logits) if rows else []
-        self.stats.sampling_s += perf_counter() - started
-        return drawn
-
-    def _drawn(self, rows: Many[Sequence], logits: torch.Tensor) -> "list[_Drawn]":
-        drawn = sampling.draw_rows(rows, logits)
-        token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
-        counts = [row.sampling.num_logprobs for row in rows]
-        told = alternatives(logits, counts, token_ids, logprobs)
-        return [_Drawn(*one) for one in zip(rows, token_ids, logprobs, told, strict=True)]
-
-    def _look(self, rows: Many[Sequence], logits: torch.Tensor) -> None:
-        for row, look in zip(rows, look_ahead(rows, logits, len(self._eos_ids)), strict=True):
-            group = self._scheduler.group_of(row)
-            assert group is not None and group.search is not None
-            group.search.looks[row] = look
-
-    def _advance_searches(self, groups: Many[Group]) -> None:
-        """Where all rows of a search have looked, choose what goes on; rows that part copy a block each."""
-        pairs: list[tuple[int, int]] = []
-        for group in groups:
-            if group.search is not None and group.search.has_looked:
-                pairs += group.search.advance(self._scheduler)
-        if pairs:
-            self.decoder.copy_blocks(pairs)
-
-    def _groups_of(self, shares: Many[Share]) -> list[Group]:
-        groups = dict.fromkeys(self._scheduler.group_of(share.sequence) for share in shares)
-        return [group for group in groups if group is not None]
 
     def _give_up(self, rest: Many[Share], why_not: str) -> None:
         """The first of what is left of a step cannot run; the others are put out and run again later.
@@ -276,14 +188,30 @@ class Engine:
         )
         self._call_size.reset()
 
+    def _advance_searches(self, groups: Many[Group]) -> None:
+        """Where all rows of a search have looked, choose what goes on; rows that part copy a block each."""
+        pairs: list[tuple[int, int]] = []
+        for group in groups:
+            if group.search is not None and group.search.has_looked:
+                pairs += group.search.advance(self._scheduler)
+        if pairs:
+            self.decoder.copy_blocks(pairs)
+
+    def _groups_of(self, shares: Many[Share]) -> list[Group]:
+        groups = dict.fromkeys(self._scheduler.group_of(share.sequence) for share in shares)
+        return [group for group in groups if group is not None]
+
+    def _search_of(self, sequence: Sequence) -> Search:
+        group = self._scheduler.group_of(sequence)
+        assert group is not None and group.search is not None
+        return group.search
+
     def _note(self, started: float) -> None:
         self.stats.num_prompt_tokens_shared = self._scheduler.num_positions_shared
         self.stats.num_preemptions = self._scheduler.num_preemptions
         self.stats.total_s += perf_counter() - started
 
 
-class _Drawn(NamedTuple):
-    sequence: Sequence
-    token_id: int
-    logprob: float
-    told: TokenLogprobs | None
+def _check_priority(priority: object) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise UsageError(f"priority is {priority!r}; it must be a whole number, the higher the sooner.")

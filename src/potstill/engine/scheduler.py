@@ -67,11 +67,6 @@ class Scheduler:
         """Positions found in the cache so far instead of being run."""
         return self._placement.num_shared
 
-    @property
-    def most_rows(self) -> int:
-        """Rows that may run at once: each has a position in every step once it writes."""
-        return min(self._params.max_batch, self._params.max_step_tokens)
-
     def add(self, group: Group) -> None:
         self._group_of.update(dict.fromkeys(group.rows, group))
         self._waiting.push(group)
@@ -162,7 +157,7 @@ class Scheduler:
         return True
 
     def _has_room_for(self, group: Group) -> bool:
-        if self._budget < 1 or self._num_rows + group.most_rows > self.most_rows:
+        if self._budget < 1 or self._num_rows + group.most_rows > self._params.most_rows:
             return False
         first = group.rows[0]
         # A prompt too long for what is left of a step is encoded where no other prompt takes part.

@@ -1,0 +1,90 @@
+"""One call of the model: rows in, drawn tokens out, for beam searches what they may go on with."""
+
+from collections.abc import Sequence as Many
+from time import perf_counter
+from typing import NamedTuple
+
+from torch import Tensor
+
+from potstill.engine import sampling
+from potstill.engine.block_manager import BlockManager
+from potstill.engine.logprobs import alternatives
+from potstill.engine.look_ahead import look_ahead
+from potstill.engine.scheduler import Share
+from potstill.engine.search import Look
+from potstill.engine.sequence import Sequence
+from potstill.engine.stats import EngineStats
+from potstill.lm.protocol import BatchedDecoder, StepRow
+from potstill.types import TokenLogprobs
+
+
+class Drawn(NamedTuple):
+    sequence: Sequence
+    token_id: int
+    logprob: float
+    told: TokenLogprobs | None
+
+
+class Outcome(NamedTuple):
+    """A token for each row that was drawn from; what the rows of searches see, whose tokens are chosen
+    together once all of them have looked."""
+
+    drawn: list[Drawn]
+    looks: dict[Sequence, Look]
+
+
+class CallRunner:
+    """Changes no sequence, so that a call which found no memory can be made again."""
+
+    def __init__(
+        self, decoder: BatchedDecoder, blocks: BlockManager, stats: EngineStats, num_eos: int
+    ) -> None:
+        self._decoder, self._blocks, self._stats, self._num_eos = decoder, blocks, stats, num_eos
+
+    def run(self, call: Many[Share]) -> Outcome:
+        logits = self._logits(call)
+        started = perf_counter()
+        rows = [share.sequence for share in call if share.wants_logits]
+        outcome = self._outcome(rows, logits)
+        self._stats.sampling_s += perf_counter() - started
+        return outcome
+
+    def _logits(self, call: Many[Share]) -> Tensor:
+        """[B, V] of the rows that are drawn from."""
+        started = perf_counter()
+        rows = [
+            StepRow(
+                sequence.context,
+                sequence.num_cached,
+                num_new,
+                sequence.block_table,
+                wants_logits,
+                sequence.encoder_table,
+                encodes,
+            )
+            for sequence, num_new, wants_logits, encodes in call
+        ]
+        logits = self._decoder.step(rows)
+        self._stats.num_prompt_tokens_run += sum(share.num_prompt_positions for share in call)
+        self._stats.count_step(rows, self._blocks.num_blocks - self._blocks.num_free)
+        self._stats.model_s += perf_counter() - started
+        return logits
+
+    def _outcome(self, rows: Many[Sequence], logits: Tensor) -> Outcome:
+        searching = [index for index, row in enumerate(rows) if row.sampling.num_beams > 1]
+        if not searching:
+            return Outcome(self._drawn(rows, logits), {})
+        looking = [rows[index] for index in searching]
+        looks = look_ahead(looking, logits[searching], self._num_eos)
+        drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
+        drawn = self._drawn([rows[index] for index in drawing], logits[drawing])
+        return Outcome(drawn, dict(zip(looking, looks, strict=True)))
+
+    def _drawn(self, rows: Many[Sequence], logits: Tensor) -> list[Drawn]:
+        if not rows:
+            return []
+        drawn = sampling.draw_rows(rows, logits)
+        token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
+        counts = [row.sampling.num_logprobs for row in rows]
+        told = alternatives(logits, counts, token_ids, logprobs)
+        return [Drawn(*one) for one in zip(rows, token_ids, logprobs, told, strict=True)]
