@@ -14,6 +14,7 @@ PEAKS = MachinePeaks(1, 1e9, {"fp32": 1e9, "bf16": 2e9, "int8": 3e9})
 
 
 T5_CONFIG = T5Config(
+    model_type="t5",
     vocab_size=97,
     d_model=32,
     d_kv=8,

@@ -10,6 +10,7 @@ VOCAB_SIZE = 61
 
 def random_t5() -> T5:
     config = T5Config(
+        model_type="t5",
         vocab_size=VOCAB_SIZE,
         d_model=32,
         d_kv=8,

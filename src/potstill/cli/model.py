@@ -138,9 +138,9 @@ def _config(path: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
     if path.is_dir():
-        from potstill.models.load import read_config
+        from potstill.models.any_config import read_any_config
 
-        values: dict[str, Any] = asdict(read_config(path))
+        values: dict[str, Any] = asdict(read_any_config(path))
     else:
         from potstill.models.gguf_file import GgufFile
 

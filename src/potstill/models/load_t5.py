@@ -7,7 +7,7 @@ import torch
 from potstill.models.registry import read_table
 from potstill.models.safetensors_file import SafetensorsFolder
 from potstill.models.t5 import T5
-from potstill.models.t5_config import t5_config_from_json
+from potstill.models.t5_config import T5Config, t5_config_from_json
 from potstill.models.weights import empty, fill
 
 _EMBEDDING, _HEAD = "shared.weight", "lm_head.weight"
@@ -19,11 +19,9 @@ _IGNORED = {*_COPIES, _HEAD, "decoder.block.0.layer.1.EncDecAttention.relative_a
 def load_t5(folder: Path, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> T5:
     """Matrices get `dtype`, norms and the table of distances stay in float32, and in float16 so do the
     feed-forward blocks' second matrices. DamagedError for a config or tensors that do not fit."""
-    table = read_table(folder)
+    config = read_t5_config(folder)
     source = SafetensorsFolder(folder)
     embedding = _embedding_name(source)
-    has_head = _has_head(source, embedding)
-    config = t5_config_from_json(table, str(folder / "config.json"), has_head=has_head)
 
     def stays_float32(name: str) -> bool:
         # The inner states of published feed-forward blocks go beyond what float16 can hold.
@@ -40,6 +38,13 @@ def load_t5(folder: Path, *, dtype: torch.dtype, device: torch.device | str = "c
         is_ignored=lambda name: name in _IGNORED,
         stays_float32=stays_float32,
     )
+
+
+def read_t5_config(folder: Path) -> T5Config:
+    """config.json, and what only the weights tell: whether the head is the embedding."""
+    table, source = read_table(folder), SafetensorsFolder(folder)
+    has_head = _has_head(source, _embedding_name(source))
+    return t5_config_from_json(table, str(folder / "config.json"), has_head=has_head)
 
 
 def _embedding_name(source: SafetensorsFolder) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from potstill.errors import DamagedError
 from potstill.layers.mlp import Activation
 from potstill.models.fields import Fields, errors_at
 
-T5_MODEL_TYPES = ("t5", "mt5")
+T5Type = Literal["t5", "mt5"]
+T5_MODEL_TYPES: tuple[T5Type, ...] = get_args(T5Type)
 
 _ACTIVATIONS: dict[str, Activation] = {
     "relu": "relu",
@@ -48,6 +49,7 @@ class T5Config:
     decoder_start_token_id   what every output begins with
     """
 
+    model_type: T5Type
     vocab_size: int
     d_model: int
     d_kv: int
@@ -93,17 +95,17 @@ def t5_config_from_json(table: Mapping[str, Any], where: str, *, has_head: bool)
     A field that is left out means what transformers takes it to mean.
     """
     fields = Fields(table, where)
-    if (name := fields.text("model_type")) not in T5_MODEL_TYPES:
-        raise fields.error("model_type", f"is {name!r}; this reads {', '.join(T5_MODEL_TYPES)}")
+    model_type = _model_type(fields)
     fields.refuse("quantization_config")
     fields.refuse("is_encoder_decoder", True)
-    is_t5 = name == "t5"
+    is_t5 = model_type == "t5"
     num_layers = fields.integer("num_layers", 6 if is_t5 else 8)
     activation, is_gated = _feed_forward(fields, "relu" if is_t5 else "gated-gelu")
     # transformers 5 writes `tie_word_embeddings` true whatever the model is, and this field beside it.
     scales = fields.flag("scale_decoder_outputs", is_t5 and fields.flag("tie_word_embeddings", True))
     with errors_at(where):
         return T5Config(
+            model_type=model_type,
             vocab_size=fields.integer("vocab_size"),
             d_model=fields.integer("d_model"),
             d_kv=fields.integer("d_kv", 64),
@@ -124,6 +126,14 @@ def t5_config_from_json(table: Mapping[str, Any], where: str, *, has_head: bool)
             eos_token_ids=fields.integers("eos_token_id") or (1,),
             pad_token_id=fields.optional_integer("pad_token_id"),
         )
+
+
+def _model_type(fields: Fields) -> T5Type:
+    name = fields.text("model_type")
+    for model_type in T5_MODEL_TYPES:
+        if name == model_type:
+            return model_type
+    raise fields.error("model_type", f"is {name!r}; this reads {', '.join(T5_MODEL_TYPES)}")
 
 
 def _feed_forward(fields: Fields, default: str) -> tuple[Activation, bool]:
