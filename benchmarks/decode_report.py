@@ -12,11 +12,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def part_lines(part: str, found: Mapping[str, Any]) -> Iterator[str]:
     if "bandwidth" in found:
-        sizes = found["bandwidth"]
-        yield (
-            f"memory is read at {sizes['of_the_weights_size_gb_per_s']:.1f} GB/s over a buffer as large as the "
-            f"weights, {sizes['of_1_gib_gb_per_s']:.1f} over 1 GiB"
-        )
+        own, large = (found["bandwidth"][f"of_{size}_gb_per_s"] for size in ("the_weights_size", "1_gib"))
+        yield f"memory is read at {own:.1f} GB/s over as much as the weights, {large:.1f} GB/s over 1 GiB"
     for cell, systems in found["cells"].items():
         yield f"\n{cell:36} {'tokens/s':>9} {'spread':>17} {'decode':>8} {'prefill':>8} {'of bound':>8}"
         for name, figures in systems.items():

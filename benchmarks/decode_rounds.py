@@ -133,6 +133,10 @@ def fastest(
         try:
             seconds = ask(child, cell, settings)["seconds"]
             tried.append({"settings": dict(settings), "tokens_per_second": cell.num_tokens / seconds})
+            told = (
+                f"{cell.name:34} {child.name:22} {cell.num_tokens / seconds:9.1f} tokens/s {dict(settings)}"
+            )
+            print(told, file=sys.stderr)
         except ChildError as error:
             tried.append({"settings": dict(settings), "failed": str(error)})
             if not child.is_running:
