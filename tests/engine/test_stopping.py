@@ -83,3 +83,41 @@ def test_a_fork_is_written_on_by_itself():
     assert not second.push(3) and not first.push(1) and first.push(2)
     assert (first.cut(is_complete=True), second.cut(is_complete=False)) == ("one two", "onerest")
     assert first.fork().cut(is_complete=True) == "one two"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_shown_is_never_taken_back_and_in_the_end_is_the_text(seed):
+    rng = random.Random(seed)
+    pieces = ["".join(rng.choices("ab\n", k=rng.randrange(4))) for _ in range(12)]
+    stops = tuple("".join(rng.choices("ab\n", k=rng.randrange(1, 6))) for _ in range(rng.randrange(3)))
+    text, shown = WrittenText(SamplingParams(stop=stops), Letters(pieces)), ""
+    is_over = False
+    for index in range(len(pieces)):
+        is_over = text.push(index)
+        shown += text.shown_next()
+        assert text.cut(is_complete=False).startswith(shown)
+        if is_over:
+            break
+        # Nothing is held back that could be shown: the rest may all begin a stop text.
+        held = "".join(pieces[: index + 1])[len(shown) :]
+        assert not held or any(stop.startswith(held) for stop in stops)
+    final = text.cut(is_complete=is_over)
+    assert shown + text.rest_of(final) == final
+
+
+def test_a_first_sentence_is_shown_when_it_is_whole():
+    pieces = [" Dr", ".", " Jones", " left", ".", " She", " went"]
+    text = WrittenText(SamplingParams(stop_at_first_sentence=True), Letters(pieces))
+    for token_id in range(len(pieces)):
+        is_over = text.push(token_id)
+        assert text.shown_next() == ""
+        if is_over:
+            break
+    assert text.rest_of(text.cut(is_complete=True)) == "Dr. Jones left."
+
+
+def test_a_text_of_its_own_begins_without_the_first_words_space():
+    text = WrittenText(SamplingParams(), Letters(["", " Das", " Haus"]), goes_on=False)
+    for token_id in range(3):
+        text.push(token_id)
+    assert text.cut(is_complete=True) == "Das Haus"
