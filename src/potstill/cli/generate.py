@@ -63,15 +63,9 @@ def generate(
     values = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
     several = {"n": num_samples, "num_beams": num_beams}
     changes = {**values, **several, "seed": seed, "stop": tuple(stop) if stop else None}
-    device = use_machine(device, threads)
-    writer = open_writer(
-        model,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        changes=changes,
-        progress=progress_for(sys.stderr, quiet=quiet),
-    )
+    progress = progress_for(sys.stderr, quiet=quiet)
+    machine = {"device": use_machine(device, threads), "dtype": dtype}
+    writer = open_writer(model, revision=revision, changes=changes, progress=progress, **machine)
     is_one_text = len(prompts) * writer.sampling.n == 1
     if is_one_text and sys.stdout.isatty() and not json_:
         show_stream(writer, prompts[0])

@@ -75,7 +75,9 @@ class CallRunner:
         if not searching:
             return Outcome(self._drawn(rows, logits), {})
         looking = [rows[index] for index in searching]
-        looks = look_ahead(looking, logits[searching], self._num_eos)
+        # Scores of a large vocabulary are worth no copy where every row searches.
+        seen = logits if len(searching) == len(rows) else logits[searching]
+        looks = look_ahead(looking, seen, self._num_eos)
         drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
         drawn = self._drawn([rows[index] for index in drawing], logits[drawing])
         return Outcome(drawn, dict(zip(looking, looks, strict=True)))
