@@ -1,16 +1,23 @@
 """Train the tiny decoder into a folder, killed by SIGKILL at a named moment; run by test_killed_training.py.
 
-python trained_by_a_process.py FOLDER [MOMENT COUNT]: die the COUNT-th time that MOMENT comes.
+It imports everything once, then reads a request a line and forks a child for each, so that a training costs
+what it computes and not the start of Python and torch. A request is JSON: [folder] or
+[folder, moment, count], where the child dies the count-th time that the moment comes. The answer is the exit
+status.
 """
 
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch  # noqa: F401  (first imported where a checkpoint is written)
 import torch
+import torch._dynamo  # where an optimizer is made: a second that no child is to spend
 from conftest import reversal_examples, tiny_decoder
 
 from potstill import files
@@ -47,7 +54,8 @@ def die_before(function: Callable[..., Any], count: int) -> Callable[..., Any]:
     return counted
 
 
-def main(folder: Path, moment: str | None, count: int) -> None:
+def main(path: str, moment: str | None = None, count: int = 0) -> None:
+    folder = Path(path)
     torch.set_num_threads(1)
     if moment is not None:
         owner, name = MOMENTS[moment]
@@ -58,9 +66,18 @@ def main(folder: Path, moment: str | None, count: int) -> None:
     (folder / "weights.bin").write_bytes(weights)
 
 
+def serve() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                main(*json.loads(line))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]),
-        sys.argv[2] if len(sys.argv) > 2 else None,
-        int(sys.argv[3]) if len(sys.argv) > 3 else 0,
-    )
+    serve()
