@@ -9,6 +9,7 @@ from potstill.devices import default_device, release_memory, use_threads
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
+from potstill.errors import UsageError
 from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.load import torch_dtype
 from potstill.lm.scoring import score_targets
@@ -44,7 +45,8 @@ class Workshop:
     @property
     def lm(self) -> NeuralDecoder:
         decoder = self.generator.engine.decoder
-        assert isinstance(decoder, NeuralDecoder)
+        if not isinstance(decoder, NeuralDecoder):
+            raise UsageError(f"{self._path} is no decoder; a teacher and a student have to be one.")
         return decoder
 
     def load_modules(self) -> Decoder:
