@@ -99,6 +99,24 @@ def test_every_draw_is_the_one_that_sorting_gives(V, dtype, settings):
     assert num_compared > 40
 
 
+@pytest.mark.parametrize(
+    "settings", [dict(top_p=0.9), dict(top_p=0.999), dict(top_k=50), dict(top_k=900)], ids=str
+)
+def test_wide_rows_are_drawn_as_sorting_draws_them(settings):
+    """Peaked, flat, and with all likely tokens in one place: most of such rows is passed over unread."""
+    V = 40_000
+    normal = torch.randn(V, generator=torch.Generator().manual_seed(3))
+    ramp = torch.where(torch.arange(V) < 700, normal + 9, -normal.abs() * 3)
+    logits = torch.stack([normal * 5, normal * 0.1, ramp, normal - 1e4])
+    full = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, **settings}
+    for uniform in [0.1, 0.77]:
+        for row, token_id in zip(
+            logits.double().numpy(), draw(logits, uniform=uniform, **full)[0], strict=True
+        ):
+            want, is_close = draw_by_sorting(row, uniform=uniform, **full)
+            assert is_close or token_id == want
+
+
 def test_of_equal_tokens_the_lower_ids_stay():
     logits = torch.zeros(1, 10)
     drawn = {int(draw(logits, top_p=0.5, uniform=u)[0][0]) for u in np.arange(0, 1, 0.01)}

@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "kernels/masses.hpp"
 #include "kernels/ranking.hpp"
-#include "kernels/simd.hpp"
 #include "kernels/threads.hpp"
 
 namespace potstill {
 namespace {
 
-constexpr std::size_t kBlock = 256;  // tokens summed together
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 // What filters keep: every token above `lowest`, and of those equal to it the first `ties`.
 struct Cut {
@@ -35,9 +35,10 @@ template <typename T>
 struct Scratch {
     Ranking<T> ranking;
     std::vector<BlockMass> blocks;
+    std::vector<float> peaks;  // of blocks
 
     explicit Scratch(std::size_t vocab_size)
-        : ranking(vocab_size), blocks((vocab_size + kBlock - 1) / kBlock) {}
+        : ranking(vocab_size), blocks(num_blocks(vocab_size)), peaks(num_blocks(vocab_size)) {}
 };
 
 // Walks values in descending order to where `num_tokens` or `mass`, if less, is reached first.
@@ -58,6 +59,7 @@ struct Limit {
 struct Reached {
     Cut cut;
     double mass;
+    bool is_reached;
 };
 
 template <typename T>
@@ -72,13 +74,13 @@ Reached walk(Ranking<T>& ranking, std::span<const Bucket> buckets, const Limit& 
         for (const TiedTokens& value : ranking.values(bucket)) {
             if (limit.is_reached(tokens + value.count, mass + value.count * value.weight)) {
                 const std::uint32_t ties = limit.ties_needed(value, tokens, mass);
-                return {{value.logit, ties, value.weight}, mass + ties * value.weight};
+                return {{value.logit, ties, value.weight}, mass + ties * value.weight, true};
             }
             tokens += value.count;
             mass += value.count * value.weight;
         }
     }
-    return {{}, mass};
+    return {{}, mass, false};
 }
 
 // The greatest float with less than `min_p` of the peak's probability.
@@ -89,15 +91,30 @@ float greatest_below(float min_p, float peak, float temperature) {
 }
 
 template <typename T>
+Cut cut_by_count(Ranking<T>& ranking, const RowSampling& row) {
+    const double num_tokens = row.top_k;
+    const auto buckets = ranking.buckets(ranking.bound_of_count(static_cast<std::size_t>(row.top_k)));
+    const Reached likeliest = walk(ranking, buckets, {num_tokens, kNoLimit});
+    if (row.top_p >= 1) return likeliest.cut;
+    return walk(ranking, buckets, {num_tokens, row.top_p * likeliest.mass}).cut;
+}
+
+// Most rows are peaked, and few tokens are looked at; of the others, as many as there may be.
+template <typename T>
+Cut cut_by_mass(Ranking<T>& ranking, double top_p) {
+    const Limit limit{kNoLimit, top_p * ranking.mass()};
+    const Reached guess = walk(ranking, ranking.buckets(ranking.guess_of_share(top_p)), limit);
+    if (guess.is_reached) return guess.cut;
+    return walk(ranking, ranking.buckets(ranking.bound_of_share(top_p)), limit).cut;
+}
+
+template <typename T>
 Cut cut_for(Ranking<T>& ranking, const RowSampling& row) {
-    constexpr double kNoLimit = std::numeric_limits<double>::infinity();
     Cut cut;
-    if (row.top_k > 0 || row.top_p < 1) {
-        const std::span<const Bucket> buckets = ranking.buckets();
-        const double num_tokens = row.top_k > 0 ? row.top_k : kNoLimit;
-        const Reached likeliest = walk(ranking, buckets, {num_tokens, kNoLimit});
-        cut = likeliest.cut;
-        if (row.top_p < 1) cut = walk(ranking, buckets, {num_tokens, row.top_p * likeliest.mass}).cut;
+    if (row.top_k > 0) {
+        cut = cut_by_count(ranking, row);
+    } else if (row.top_p < 1) {
+        cut = cut_by_mass(ranking, row.top_p);
     }
     if (row.min_p > 0) {
         const float lowest = greatest_below(row.min_p, ranking.peak(), row.temperature);
@@ -106,26 +123,19 @@ Cut cut_for(Ranking<T>& ranking, const RowSampling& row) {
     return cut;
 }
 
-struct Survey {
-    std::uint32_t num_above;
-    std::uint32_t num_tied;
-};
-
-POTSTILL_INLINE Survey survey_of(const auto* logits, std::size_t count, float lowest) {
-    std::uint32_t num_above = 0, num_tied = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        const float x = widen(logits[i]);
-        num_above += static_cast<std::uint32_t>(x > lowest);
-        num_tied += static_cast<std::uint32_t>(x == lowest);
-    }
-    return {num_above, num_tied};
-}
-
-POTSTILL_CLONES Survey survey(const float* logits, std::size_t count, float lowest) {
-    return survey_of(logits, count, lowest);
-}
-POTSTILL_CLONES Survey survey(const bf16* logits, std::size_t count, float lowest) {
-    return survey_of(logits, count, lowest);
+// Of one block, of which `ties` may be kept.
+template <typename T>
+double sum_block(std::span<const T> logits, std::size_t block, const Cut& cut, Ranking<T>& ranking,
+                 std::uint32_t& ties) {
+    if (cut.lowest == -kInfinity) return ranking.block_mass(block);
+    if (ranking.block_peak(block) < cut.lowest) return 0;
+    const std::size_t begin = block * kBlock;
+    const auto own = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+    const Survey found = survey(own, cut.lowest);
+    const std::uint32_t num_ties = std::min(ties, found.num_tied);
+    ties -= num_ties;
+    const double tied = num_ties * cut.tied_weight;
+    return found.num_above == 0 ? tied : tied + sum_above(own, ranking.block_weights(block), cut.lowest);
 }
 
 // The kept mass of each block, and of all.
@@ -134,37 +144,34 @@ double sum_blocks(std::span<const T> logits, const Cut& cut, Scratch<T>& scratch
     double total = 0;
     std::uint32_t ties = cut.ties;
     for (std::size_t b = 0; b < scratch.blocks.size(); ++b) {
-        const std::size_t begin = b * kBlock, end = std::min(begin + kBlock, logits.size());
-        const Survey found = survey(logits.data() + begin, end - begin, cut.lowest);
-        const std::uint32_t num_ties = std::min(ties, found.num_tied);
-        double mass = num_ties * cut.tied_weight;
-        if (found.num_above > 0) {
-            // No branch on what is kept: in a flat row that is as good as random.
-            for (std::size_t i = begin; i < end; ++i) {
-                const auto kept = 0U - static_cast<std::uint64_t>(widen(logits[i]) > cut.lowest);
-                mass += std::bit_cast<double>(std::bit_cast<std::uint64_t>(scratch.ranking.weight(i)) & kept);
-            }
-        }
-        scratch.blocks[b] = {mass, ties};
-        ties -= num_ties;
-        total += mass;
+        const std::uint32_t ties_before = ties;
+        scratch.blocks[b] = {sum_block(logits, b, cut, scratch.ranking, ties), ties_before};
+        total += scratch.blocks[b].mass;
     }
     return total;
 }
 
-// Calls visit(token, weight) for the kept tokens of [begin, end) in the order of ids until it returns true.
-template <typename T, typename Visit>
-void visit_kept(std::span<const T> logits, const Ranking<T>& ranking, const Cut& cut, std::size_t begin,
-                std::size_t end, std::uint32_t ties, Visit&& visit) {
-    for (std::size_t i = begin; i < end; ++i) {
-        const float logit = widen(logits[i]);
-        if (logit < cut.lowest) continue;
+// The first kept token of a block at which the cumulated mass, `mass` before it, exceeds `wanted`; else the
+// last with any mass.
+template <typename T>
+std::size_t invert_block(std::span<const T> logits, std::size_t block, const Cut& cut, double mass,
+                         double wanted, Scratch<T>& scratch) {
+    const std::size_t begin = block * kBlock;
+    const std::span<const double> weights = scratch.ranking.block_weights(block);
+    std::uint32_t ties = scratch.blocks[block].ties_before;
+    std::size_t chosen = begin;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const float logit = widen(logits[begin + i]);
+        if (logit < cut.lowest || weights[i] == 0) continue;
         if (logit == cut.lowest) {
             if (ties == 0) continue;
             --ties;
         }
-        if (visit(i, ranking.weight(i))) return;
+        chosen = begin + i;
+        mass += weights[i];
+        if (mass > wanted) break;
     }
+    return chosen;
 }
 
 // The first kept token at which the cumulated mass exceeds `uniform` of the total.
@@ -182,21 +189,26 @@ std::size_t invert(std::span<const T> logits, const Cut& cut, double uniform, Sc
         if (mass > wanted) break;
     }
     // Rounding may leave the last sum short of what is wanted: then the last token with any mass is drawn.
-    const std::size_t begin = crossed * kBlock, end = std::min(begin + kBlock, logits.size());
-    std::size_t chosen = begin;
-    mass = 0;
-    visit_kept(logits, scratch.ranking, cut, begin, end, scratch.blocks[crossed].ties_before,
-               [&](std::size_t token, double weight) {
-                   if (weight > 0) chosen = token;
-                   mass += weight;
-                   return before + mass > wanted;
-               });
-    return chosen;
+    return invert_block(logits, crossed, cut, before, wanted, scratch);
+}
+
+// The likeliest token, of equals the first.
+template <typename T>
+RowFault take_likeliest(std::span<const T> logits, Scratch<T>& scratch, Draw& draw) {
+    const Peak peak = find_peaks(logits, std::span(scratch.peaks));
+    if (peak.has_nan || peak.logit == kInfinity) return RowFault::not_a_number;
+    if (peak.logit == -kInfinity) return RowFault::nothing_finite;
+    const auto block =
+        std::find(scratch.peaks.begin(), scratch.peaks.end(), peak.logit) - scratch.peaks.begin();
+    auto token = static_cast<std::size_t>(block) * kBlock;
+    while (widen(logits[token]) != peak.logit) ++token;
+    draw = {static_cast<TokenId>(token), static_cast<float>(-std::log(sum_quickly(logits, peak.logit)))};
+    return RowFault::none;
 }
 
 template <typename T>
-RowFault draw_row(std::span<const T> logits, RowSampling row, Scratch<T>& scratch, Draw& draw) {
-    if (row.temperature == 0) row = {1.0F, 1, 1.0F, 0.0F, 0.0};
+RowFault draw_row(std::span<const T> logits, const RowSampling& row, Scratch<T>& scratch, Draw& draw) {
+    if (row.temperature == 0) return take_likeliest(logits, scratch, draw);
     const RowFault fault = scratch.ranking.read(logits, row.temperature);
     if (fault != RowFault::none) return fault;
     const std::size_t token = invert(logits, cut_for(scratch.ranking, row), row.uniform, scratch);
@@ -232,31 +244,11 @@ void report(std::span<const RowFault> faults) {
 }
 
 template <typename T>
-POTSTILL_INLINE float logsumexp_row(const T* logits, std::size_t count) {
-    float peak = -kInfinity;
-#pragma omp simd reduction(max : peak)
-    for (std::size_t i = 0; i < count; ++i) {
-        const float x = widen(logits[i]);
-        peak = x > peak ? x : peak;
-    }
-    if (peak == -kInfinity) peak = 0;
-    double mass = 0;
-    std::uint32_t num_nan = 0;
-#pragma omp simd reduction(+ : mass, num_nan)
-    for (std::size_t i = 0; i < count; ++i) {
-        const float x = widen(logits[i]);
-        num_nan += static_cast<std::uint32_t>(x != x);
-        mass += static_cast<double>(exp_nonpositive(x - peak));
-    }
-    if (num_nan != 0) return std::numeric_limits<float>::quiet_NaN();
-    return peak == kInfinity ? kInfinity : static_cast<float>(peak + std::log(mass));
-}
-
-POTSTILL_CLONES float logsumexp_of(const float* logits, std::size_t count) {
-    return logsumexp_row(logits, count);
-}
-POTSTILL_CLONES float logsumexp_of(const bf16* logits, std::size_t count) {
-    return logsumexp_row(logits, count);
+float logsumexp_row(std::span<const T> logits) {
+    const Peak peak = find_peaks(logits, {});
+    if (peak.has_nan) return std::numeric_limits<float>::quiet_NaN();
+    if (std::isinf(peak.logit)) return peak.logit;
+    return static_cast<float>(peak.logit + std::log(sum_quickly(logits, peak.logit)));
 }
 
 }  // namespace
@@ -294,7 +286,7 @@ void logsumexp(std::span<const T> logits, std::span<float> out) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t item = 0; item < static_cast<std::int64_t>(B); ++item) {
         const auto b = static_cast<std::size_t>(item);
-        out[b] = logsumexp_of(logits.data() + b * V, V);
+        out[b] = logsumexp_row(logits.subspan(b * V, V));
     }
 }
 
