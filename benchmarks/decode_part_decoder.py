@@ -58,6 +58,7 @@ def measure_decoder(options: Options) -> dict[str, Any]:
     try:
         tuning = tune(options, rounds)
         quality = measure_quality(options, rounds)
+        agreed = measure_agreement(options, rounds, tuning)
         if tuning["rival"] != RIVAL_FP32 and RIVAL_FP32 in rounds.children:
             rounds.children.pop(RIVAL_FP32).close()
         cells = make_cells(options, tuning)
@@ -65,7 +66,8 @@ def measure_decoder(options: Options) -> dict[str, Any]:
         rounds.measure(cells, options.rounds)
         after = bandwidths(_ROUGHLY_BYTES)
         bandwidth = {name: max(before[name], after[name]) for name in before}
-        return report(options, rounds, cells, tuning, quality, bandwidth)
+        found = report(options, rounds, cells, tuning, bandwidth)
+        return {**found, "quality": quality, "agreement": agreed}
     finally:
         for child in {**children, **rounds.children}.values():
             child.close()
@@ -183,12 +185,21 @@ def measure_quality(options: Options, rounds: Rounds) -> dict[str, Any]:
     return found
 
 
+def measure_agreement(options: Options, rounds: Rounds, tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """Do all write the same? Short greedy texts of every system beside those of transformers in float32."""
+    requests = [Request(ids[:128], 8 if options.quick else 24) for ids, _ in workload.load(8)]
+    systems = dict.fromkeys(rounds.children, 1)
+    checked = Rounds(rounds.children, rounds.deadline)
+    checked.measure([Cell("agreement", requests, 8, systems, settings=dict(tuning["best"][8]))], 1)
+    rounds.failures += checked.failures
+    return agreement(checked.found.get("agreement", {}), RIVAL_FP32)
+
+
 def report(
     options: Options,
     rounds: Rounds,
     cells: Sequence[Cell],
     tuning: Mapping[str, Any],
-    quality: Mapping[str, Any],
     bandwidth: Mapping[str, float],
 ) -> dict[str, Any]:
     rival = tuning["rival"]
@@ -216,8 +227,6 @@ def report(
             for name, child in rounds.children.items()
         },
         "tuning": tuning,
-        "quality": quality,
-        "agreement": {cell: agreement(systems, rival) for cell, systems in rounds.found.items()},
         "failures": rounds.failures,
         "measurements_left_out_for_time": rounds.num_left_out,
     }

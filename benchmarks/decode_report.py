@@ -21,6 +21,9 @@ def part_lines(part: str, found: Mapping[str, Any]) -> Iterator[str]:
         for name, ratio in found["ratios"].get(cell, {}).items():
             yield _ratio_line(name, ratio, found["aims"].get(cell, {}).get(name))
     yield from _quality_lines(found.get("quality", {}))
+    for name, agreed in found["agreement"].items():
+        if "same_tokens" in agreed:
+            yield f"{name:36} has {agreed['same_tokens']:.0%} of the reference's tokens before it parts from it"
     for name, start in found["start"].items():
         yield f"{name:36} starts in {start['seconds']:5.1f} s, {start['rss_bytes'] / 1e6:7.0f} MB resident"
     for failure in found["failures"]:
