@@ -44,4 +44,11 @@ def test_more_texts_than_beams_are_refused():
 
 def test_the_largest_and_smallest_numbers_are_taken():
     SamplingParams(temperature=1000, top_k=2**31 - 1, top_p=1, seed=2**63 - 1, max_tokens=2**31 - 1)
-    SamplingParams(temperature=0, top_p=5e-324, length_penalty=-10, seed=np.int64(3))
+    SamplingParams(temperature=5e-324, top_p=1e-40, length_penalty=-10, seed=np.int64(3))
+
+
+@pytest.mark.parametrize(("name", "value"), [("top_p", 5e-324), ("min_p", 1 - 1e-12), ("top_p", 1e39)])
+def test_a_share_is_in_its_range_after_rounding_too(name, value):
+    """The draw counts in float32; refused there, one request would end the step of all."""
+    with pytest.raises(ConfigError, match=f"^{name} is "):
+        SamplingParams(**{name: value})

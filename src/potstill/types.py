@@ -23,7 +23,7 @@ class SamplingParams:
     top_k                  >= 0 tokens kept; 0 keeps all
     top_p                  (0, 1], the smallest set of tokens with at least this mass (nucleus sampling)
     min_p                  [0, 1), a token needs this share of the likeliest token's probability
-    repetition_penalty     (0, 1000]; 1 changes nothing (Keskar et al. 2019, arXiv:1909.05858, section 4.1)
+    repetition_penalty     [0.001, 1000]; 1 changes nothing (Keskar et al. 2019, arXiv:1909.05858, 4.1)
     no_repeat_ngram_size   >= 0 tokens; 0 allows all
     max_tokens             >= 1 new tokens
     stop                   texts that end the output; they are cut off
@@ -59,9 +59,10 @@ class SamplingParams:
         checks = (
             ("temperature", 0 <= self.temperature <= 1000, "in [0, 1000]"),
             ("top_k", 0 <= self.top_k < 2**31, "in [0, 2^31)"),
-            ("top_p", 0 < self.top_p <= 1, "in (0, 1]"),
-            ("min_p", 0 <= self.min_p < 1, "in [0, 1)"),
-            ("repetition_penalty", 0 < self.repetition_penalty <= 1000, "in (0, 1000]"),
+            # As the draw sees them, which counts in float32: a share that rounds to 0 leaves no token.
+            ("top_p", 0 < self.top_p <= 1 and np.float32(self.top_p) > 0, "in (0, 1]"),
+            ("min_p", 0 <= self.min_p < 1 and np.float32(self.min_p) < 1, "in [0, 1)"),
+            ("repetition_penalty", 0.001 <= self.repetition_penalty <= 1000, "in [0.001, 1000]"),
             ("no_repeat_ngram_size", 0 <= self.no_repeat_ngram_size < 2**31, "in [0, 2^31)"),
             ("max_tokens", 1 <= self.max_tokens < 2**31, "in [1, 2^31)"),
             ("seed", 0 <= self.seed < 2**63, "in [0, 2^63)"),

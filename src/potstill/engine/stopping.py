@@ -77,9 +77,16 @@ class WrittenText:
 
 def num_held_back(text: str, stops: Sequence[str]) -> int:
     """How many characters at the end of a text may be the beginning of a stop text."""
-    for length in range(min(max(map(len, stops), default=1) - 1, len(text)), 0, -1):
-        if any(len(stop) > length and text.endswith(stop[:length]) for stop in stops):
-            return length
+    return max((_num_begun(text, stop) for stop in stops), default=0)
+
+
+def _num_begun(text: str, stop: str) -> int:
+    """The longest end of a text that a stop text begins with, without all of it."""
+    at = text.find(stop[0], max(len(text) - len(stop) + 1, 0))
+    while at >= 0:
+        if stop.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(stop[0], at + 1)
     return 0
 
 
