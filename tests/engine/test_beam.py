@@ -15,11 +15,14 @@ def search(logprobs_after, params, stop=None):
     """A finished search, asked token by token as an engine asks it."""
     beams = BeamSearch(params, stop or NeverStop())
     while not beams.is_finished:
-        rows = np.array([logprobs_after(beam.token_ids) for beam in beams.live], dtype=np.float64)
-        order = np.argsort(-rows, axis=-1, kind="stable")[:, : params.num_looked_at]
-        values = np.take_along_axis(rows, order, axis=-1)
+        found = []
+        for beam in beams.live:
+            row = logprobs_after(beam.token_ids)
+            order = sorted(range(len(row)), key=lambda token_id: -row[token_id])[: params.num_looked_at]
+            values = [row[token_id] for token_id in order]
+            found.append(Continuations(order, values, values))
         before = list(beams.live)
-        forks = beams.advance(Continuations(order, values, values))
+        forks = beams.advance(found)
         assert [(*before[fork.parent].token_ids, fork.token_id) for fork in forks] == [
             beam.token_ids for beam in beams.live
         ]
@@ -133,13 +136,13 @@ def test_every_text_has_a_stop_rule_of_its_own():
 
 def test_the_own_logprob_is_summed_beside_the_score_the_search_goes_by():
     beams = BeamSearch(BeamParams(2, 2, length_penalty=0), NeverStop())
-    ids = np.array([[0, 1]])
-    assert beams.advance(Continuations(ids, np.array([[-1.0, -2.0]]), np.array([[-0.5, -0.1]]))) == [
-        Fork(0, 0),
-        Fork(0, 1),
-    ]
-    ids, low = np.array([[0, 1], [0, 1]]), np.array([[-3.0, -np.inf], [-1.0, -9.0]])
-    assert beams.advance(Continuations(ids, low, low + 1)) == []
+    assert beams.advance([Continuations([0, 1], [-1.0, -2.0], [-0.5, -0.1])]) == [Fork(0, 0), Fork(0, 1)]
+    assert not beams.advance(
+        [
+            Continuations([0, 1], [-3.0, -math.inf], [-2.0, -math.inf]),
+            Continuations([0, 1], [-1.0, -9.0], [0.0, -8.0]),
+        ]
+    )
     assert [(one.token_ids, one.score, one.logprob) for one in beams.best(2)] == [
         ((1, 0), -3.0, pytest.approx(-0.1)),
         ((0, 0), -4.0, pytest.approx(-2.5)),

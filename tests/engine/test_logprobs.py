@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from potstill.engine.logprobs import alternatives, likeliest, own_logprobs
+from potstill.engine.logprobs import alternatives, likeliest, log_sums
 from potstill.errors import DamagedError
 
 
@@ -11,7 +11,7 @@ def test_the_likeliest_are_those_of_a_whole_sort(vocab_size, count):
     logprobs = torch.randn(5, vocab_size, generator=torch.manual_seed(vocab_size)).log_softmax(-1)
     sorted_values, sorted_ids = logprobs.sort(descending=True)
     found = likeliest(logprobs, count)
-    assert torch.equal(found.logprobs, sorted_values[:, :count])
+    assert torch.equal(found.scores, sorted_values[:, :count])
     assert torch.equal(found.token_ids, sorted_ids[:, :count])
 
 
@@ -22,7 +22,7 @@ def test_the_likeliest_are_found_where_a_piece_holds_them_all_and_at_the_very_en
     found = likeliest(logprobs, 20)
     assert found.token_ids[0].tolist() == list(range(275, 255, -1))
     assert found.token_ids[1, :3].tolist() == [6401, 6400, 6402]
-    assert found.logprobs[1, 3:].eq(-torch.inf).all()
+    assert found.scores[1, 3:].eq(-torch.inf).all()
 
 
 @pytest.mark.parametrize("vocab_size", [9, 3000])
@@ -33,23 +33,26 @@ def test_of_equals_the_lower_ids_go_first_and_stay(vocab_size):
     for count in (1, 5, 8):
         want = logprobs.sort(descending=True, stable=True)
         found = likeliest(logprobs, count)
-        assert torch.equal(found.logprobs, want.values[:, :count])
-        is_finite = found.logprobs.isfinite()
+        assert torch.equal(found.scores, want.values[:, :count])
+        is_finite = found.scores.isfinite()
         assert torch.equal(found.token_ids[is_finite], want.indices[:, :count][is_finite])
 
 
-def test_a_rows_own_logprobs_do_not_depend_on_its_batch():
-    logits = torch.randn(9, 3000, generator=torch.manual_seed(1))
-    alone = torch.cat([own_logprobs(logits[row : row + 1]) for row in range(9)])
-    assert torch.equal(own_logprobs(logits), alone)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rows_log_sum_is_its_own_whatever_the_batch(dtype):
+    logits = (5 * torch.randn(9, 3000, generator=torch.manual_seed(1))).to(dtype)
+    alone = torch.cat([log_sums(logits[row : row + 1]) for row in range(9)])
+    assert torch.equal(log_sums(logits), alone)
+    torch.testing.assert_close(alone, logits.float().logsumexp(-1), rtol=1e-6, atol=1e-5)
 
 
 def test_rows_that_ask_are_told_the_models_own_numbers_and_others_nothing():
     logits = torch.randn(3, 50, generator=torch.manual_seed(2)).bfloat16()
-    first, nothing, last = alternatives(logits, [2, 0, 5], [4, 5, 6], [-1.0, -2.0, -3.0])
+    want, written = logits.float().log_softmax(-1), [4, 5, 6]
+    logprobs = [want[row, token_id].item() for row, token_id in enumerate(written)]
+    first, nothing, last = alternatives(logits, [2, 0, 5], written, logprobs)
     assert nothing is None
-    want = logits.float().log_softmax(-1)
-    assert first.token_id == 4 and first.logprob == -1.0 and len(first.likeliest) == 2
+    assert first.token_id == 4 and first.logprob == logprobs[0] and len(first.likeliest) == 2
     assert [token_id for token_id, _ in last.likeliest] == want[2].topk(5).indices.tolist()
     assert [value for _, value in last.likeliest] == pytest.approx(want[2].topk(5).values.tolist())
 
@@ -76,11 +79,11 @@ def test_nothing_is_computed_where_nobody_asks():
 def test_scores_that_are_no_numbers_are_damage(wrong):
     logits = torch.full((1, 9), wrong)
     with pytest.raises(DamagedError, match="weights are damaged"):
-        own_logprobs(logits)
+        log_sums(logits)
 
 
 def test_one_score_that_is_no_number_is_seen_wherever_it_stands():
     logits = torch.zeros(2, 300)
     logits[1, 257] = torch.nan
     with pytest.raises(DamagedError, match="weights are damaged"):
-        own_logprobs(logits)
+        log_sums(logits)

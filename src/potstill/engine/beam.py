@@ -6,12 +6,11 @@ a decoder's start do not count and an EOS does. Of one step's continuations in f
 and stand among the first `num_beams` are kept as finished; the first `num_beams` that do not end live on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+from math import inf
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from potstill.engine.sequence import StopRule
 from potstill.types import FinishReason
@@ -63,14 +62,14 @@ class Fork(NamedTuple):
 
 
 class Continuations(NamedTuple):
-    """For each live text its likeliest next tokens, [num live, C]; -inf is allowed, NaN is not.
+    """A live text's likeliest next tokens, C of each, by falling score; -inf is allowed, NaN is not.
 
     `scores` are what the search goes by, `logprobs` the model's own.
     """
 
-    token_ids: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    logprobs: NDArray[np.float64]
+    token_ids: Sequence[int]
+    scores: Sequence[float]
+    logprobs: Sequence[float]
 
 
 class BeamSearch:
@@ -83,8 +82,8 @@ class BeamSearch:
         self._finished: list[Hypothesis] = []
         self._num_tokens = 0
 
-    def advance(self, found: Continuations) -> list[Fork]:
-        """Take a step: how the new `live` texts come from the old ones, in order."""
+    def advance(self, found: Sequence[Continuations]) -> list[Fork]:
+        """Take a step, told what each live text may go on with: how the new ones come from them, in order."""
         self._num_tokens += 1
         is_last = self._num_tokens == self.params.max_tokens
         forks: list[Fork] = []
@@ -108,19 +107,22 @@ class BeamSearch:
         """The best finished texts, the best first; fewer where the model allows fewer."""
         return self._finished[:count]
 
-    def _ranked(self, found: Continuations) -> Iterator[tuple[Fork, Beam]]:
+    def _ranked(self, found: Sequence[Continuations]) -> Iterator[tuple[Fork, Beam]]:
         """Every continuation in falling order of its score; of equals, the better parent's first."""
-        scores = found.scores + np.array([beam.score for beam in self.live])[:, None]
-        num_columns = scores.shape[1]
-        for place in np.argsort(-scores, axis=None, kind="stable").tolist():
-            row, column = divmod(place, num_columns)
-            score = float(scores[row, column])
-            if score == -np.inf:
-                return
-            parent, token_id = self.live[row], int(found.token_ids[row, column])
-            logprob = parent.logprob + float(found.logprobs[row, column])
-            beam = Beam((*parent.token_ids, token_id), score, logprob, parent.stop.fork())
+        both = zip(self.live, found, strict=True)
+        heads = [(-parent.score - one.scores[0], row, 0) for row, (parent, one) in enumerate(both)]
+        heapify(heads)
+        while heads and heads[0][0] < inf:
+            negative_score, row, column = heads[0]
+            parent, one = self.live[row], found[row]
+            token_id = one.token_ids[column]
+            logprob = parent.logprob + one.logprobs[column]
+            beam = Beam((*parent.token_ids, token_id), -negative_score, logprob, parent.stop.fork())
             yield Fork(row, token_id), beam
+            if column + 1 < len(one.scores):
+                heapreplace(heads, (-parent.score - one.scores[column + 1], row, column + 1))
+            else:
+                heappop(heads)
 
     def _finish(self, beam: Beam, reason: FinishReason, rank: int) -> None:
         # One that ends but is not among the best continuations stays out, as elsewhere: it would be an end

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from potstill.engine.sampling import Filters, draw
 from potstill.errors import DamagedError
 from potstill.types import TokenLogprobs
 
@@ -16,60 +17,67 @@ _PIECE = 128
 
 
 class Likeliest(NamedTuple):
-    """Falling log-probabilities of the likeliest tokens and their ids, [B, count] each."""
+    """The likeliest tokens of each row, the likeliest first, [B, count] each."""
 
     token_ids: Tensor
-    logprobs: Tensor
+    scores: Tensor
 
 
-def own_logprobs(logits: Tensor) -> Tensor:
-    """The model's log-probabilities at temperature 1, [B, V] float32; DamagedError where there are none."""
-    logprobs = logits.float().log_softmax(-1)
-    # One score that is no number spoils the sum, and with it the whole row.
-    if bool(logprobs[:, 0].isnan().any()):
+def log_sums(logits: Tensor) -> Tensor:
+    """What a row's logits are above its log-probabilities at temperature 1, [B] float32.
+
+    DamagedError where the scores are no numbers.
+    """
+    num_rows = len(logits)
+    if logits.device.type == "cpu":
+        # The kernel that draws sums a row's exponentials without writing them.
+        drawn = draw(logits, Filters.greedy(num_rows), torch.zeros(num_rows, dtype=torch.float64))
+        return logits.gather(1, drawn.token_ids[:, None])[:, 0].float() - drawn.logprobs
+    sums = logits.float().logsumexp(-1)
+    if not bool(sums.isfinite().all()):
         raise DamagedError(
             "The model gives scores that are no numbers, so its weights are damaged. "
             "Fetch it again, or train it again into a new folder."
         )
-    return logprobs
+    return sums
 
 
-def likeliest(logprobs: Tensor, count: int) -> Likeliest:
+def likeliest(scores: Tensor, count: int) -> Likeliest:
     """The `count` highest of each row of [B, V], or all V; of equals, lower ids go first and stay."""
-    count = min(count, logprobs.shape[1])
+    count = min(count, scores.shape[1])
     # One more than asked for shows whether equals stand on both sides of the end.
-    found = _in_order(_some_likeliest(logprobs, min(count + 1, logprobs.shape[1])))
-    cut = Likeliest(found.token_ids[:, :count], found.logprobs[:, :count])
-    if found.logprobs.shape[1] == count:
+    found = _in_order(_some_likeliest(scores, min(count + 1, scores.shape[1])))
+    cut = Likeliest(found.token_ids[:, :count], found.scores[:, :count])
+    if found.scores.shape[1] == count:
         return cut
-    last, beyond = found.logprobs[:, count - 1], found.logprobs[:, count]
+    last, beyond = found.scores[:, count - 1], found.scores[:, count]
     for row in ((last == beyond) & last.isfinite()).nonzero()[:, 0].tolist():
-        ids = (logprobs[row] >= last[row]).nonzero()[:, 0]
-        best = _in_order(Likeliest(ids[None], logprobs[row, ids][None]))
+        ids = (scores[row] >= last[row]).nonzero()[:, 0]
+        best = _in_order(Likeliest(ids[None], scores[row, ids][None]))
         cut.token_ids[row] = best.token_ids[0, :count]
     return cut
 
 
-def _some_likeliest(logprobs: Tensor, count: int) -> Likeliest:
+def _some_likeliest(scores: Tensor, count: int) -> Likeliest:
     """The same, without any order among equals, and any of them at the end."""
-    num_rows, vocab_size = logprobs.shape
+    num_rows, vocab_size = scores.shape
     num_pieces = vocab_size // _PIECE
     if num_pieces <= 2 * count:
-        best = logprobs.topk(count)
+        best = scores.topk(count)
         return Likeliest(best.indices, best.values)
-    pieces = logprobs[:, : num_pieces * _PIECE].reshape(num_rows, num_pieces, _PIECE)
+    pieces = scores[:, : num_pieces * _PIECE].reshape(num_rows, num_pieces, _PIECE)
     first = pieces.amax(-1).topk(count).indices * _PIECE  # [B, count]
     offsets = first.new_tensor(range(_PIECE))
     looked_at = (first[:, :, None] + offsets).flatten(1)
     rest = first.new_tensor(range(num_pieces * _PIECE, vocab_size)).expand(num_rows, -1)
     ids = torch.cat((looked_at, rest), dim=1)
-    best = logprobs.gather(1, ids).topk(count)
+    best = scores.gather(1, ids).topk(count)
     return Likeliest(ids.gather(1, best.indices), best.values)
 
 
 def _in_order(found: Likeliest) -> Likeliest:
     by_id = found.token_ids.argsort(-1)
-    best = found.logprobs.gather(1, by_id).sort(descending=True, stable=True)
+    best = found.scores.gather(1, by_id).sort(descending=True, stable=True)
     return Likeliest(found.token_ids.gather(1, by_id.gather(1, best.indices)), best.values)
 
 
@@ -85,8 +93,10 @@ def alternatives(
     asking = [row for row, count in enumerate(counts) if count]
     if not asking:
         return told
-    best = likeliest(own_logprobs(logits[asking]), max(counts))
-    for row, ids, values in zip(asking, best.token_ids.tolist(), best.logprobs.tolist(), strict=True):
-        pairs = tuple(pair for pair in zip(ids, values, strict=True) if pair[1] > -math.inf)[: counts[row]]
+    best = likeliest(logits[asking], max(counts))
+    for row, ids, scores in zip(asking, best.token_ids.tolist(), best.scores.tolist(), strict=True):
+        log_sum = float(logits[row, token_ids[row]]) - logprobs[row]
+        own = ((token_id, min(score - log_sum, 0.0)) for token_id, score in zip(ids, scores, strict=True))
+        pairs = tuple(pair for pair in own if pair[1] > -math.inf)[: counts[row]]
         told[row] = TokenLogprobs(token_ids[row], logprobs[row], pairs)
     return told

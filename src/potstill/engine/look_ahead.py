@@ -4,30 +4,30 @@ from collections.abc import Sequence as Many
 
 from torch import Tensor
 
-from potstill.engine.beam import BeamParams
-from potstill.engine.logprobs import likeliest, own_logprobs
+from potstill.engine.beam import BeamParams, Continuations
+from potstill.engine.logprobs import likeliest, log_sums
 from potstill.engine.sampling import edited_scores, edits_scores
-from potstill.engine.search import Look
 from potstill.engine.sequence import Sequence
 from potstill.types import SamplingParams
 
 
-def look_ahead(rows: Many[Sequence], logits: Tensor, num_eos: int) -> list[Look]:
+def look_ahead(rows: Many[Sequence], logits: Tensor, num_eos: int) -> list[Continuations]:
     """What each row may go on with; `logits` [B, V] is left as it is.
 
     Scores follow the row's rules on repetition, which act on the model's scores as in drawing.
     """
-    own = own_logprobs(logits)  # [B, V]
-    scores = own
-    if any(edits_scores(row.sampling) for row in rows):
-        tops = logits.float().max(-1)
-        log_sums = tops.values - own.gather(-1, tops.indices[:, None])[:, 0]
-        scores = edited_scores(rows, logits.float()) - log_sums[:, None]
+    edits = any(edits_scores(row.sampling) for row in rows)
     counts = [_num_looked_at(row.sampling, num_eos) for row in rows]
-    best = likeliest(scores, max(counts))
-    columns = (best.token_ids, best.logprobs.double(), own.gather(1, best.token_ids).double())
-    arrays = [column.cpu().numpy() for column in columns]
-    return [Look(*(array[index, :count] for array in arrays)) for index, count in enumerate(counts)]
+    best = likeliest(edited_scores(rows, logits) if edits else logits, max(counts))
+    sums = log_sums(logits)[:, None]
+    found = zip(
+        best.token_ids.tolist(),
+        (best.scores - sums).tolist(),
+        (logits.gather(1, best.token_ids) - sums).tolist(),
+        counts,
+        strict=True,
+    )
+    return [Continuations(ids[:n], scores[:n], logprobs[:n]) for ids, scores, logprobs, n in found]
 
 
 def _num_looked_at(asked: SamplingParams, num_eos: int) -> int:

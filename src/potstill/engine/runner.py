@@ -7,11 +7,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from potstill.engine import sampling
+from potstill.engine.beam import Continuations
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.logprobs import alternatives
 from potstill.engine.look_ahead import look_ahead
 from potstill.engine.scheduler import Share
-from potstill.engine.search import Look
 from potstill.engine.sequence import Sequence
 from potstill.engine.stats import EngineStats
 from potstill.lm.protocol import BatchedDecoder, StepRow
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     together once all of them have looked."""
 
     drawn: list[Drawn]
-    looks: dict[Sequence, Look]
+    looks: dict[Sequence, Continuations]
 
 
 class CallRunner:

@@ -58,6 +58,12 @@ class Filters(NamedTuple):
             column("min_p", torch.float32),
         )
 
+    @classmethod
+    def greedy(cls, num_rows: int) -> "Filters":
+        """For rows of which the likeliest token is taken."""
+        zeros = torch.zeros(num_rows)
+        return cls(zeros, zeros.int(), torch.ones(num_rows), zeros)
+
 
 def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
     """Draw each row's next token by its own settings and chance; `logits` [B, V] is left as it is."""

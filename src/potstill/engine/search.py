@@ -6,10 +6,7 @@ blocks; only the block half full is copied. No torch here.
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from potstill.engine.beam import BeamParams, BeamSearch, Continuations, Hypothesis
 from potstill.engine.sequence import Sequence, StopRule
@@ -25,14 +22,6 @@ class RowKeeper(Protocol):
         ...
 
 
-class Look(NamedTuple):
-    """What a row may go on with, the likeliest first; [C] each, as in `Continuations`."""
-
-    token_ids: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    logprobs: NDArray[np.float64]
-
-
 @dataclass(slots=True, eq=False)
 class Search:
     """`rows` are the live texts, the best first. `told` is always one of them: the engine hands it over.
@@ -43,7 +32,7 @@ class Search:
     told: Sequence
     beams: BeamSearch
     rows: list[Sequence]
-    looks: dict[Sequence, Look] = field(default_factory=dict)
+    looks: dict[Sequence, Continuations] = field(default_factory=dict)
 
     @classmethod
     def of(cls, told: Sequence, stop: StopRule, eos_ids: frozenset[int]) -> "Search":
@@ -61,9 +50,7 @@ class Search:
 
     def advance(self, keeper: RowKeeper) -> list[tuple[int, int]]:
         """Let rows go on, part and end; blocks (source, target) to be copied before the next step."""
-        looks = [self.looks[row] for row in self.rows]
-        found = Continuations(*(np.stack(column) for column in zip(*looks, strict=True)))
-        forks = self.beams.advance(found)
+        forks = self.beams.advance([self.looks[row] for row in self.rows])
         self.looks.clear()
         if self.beams.is_finished:
             self._tell(self.beams.best(self.told.sampling.n))
