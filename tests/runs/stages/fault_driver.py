@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,23 @@ def call(request: dict[str, Any]) -> int:
     return code
 
 
+def import_what_stages_import() -> None:
+    """Seconds that each child would spend again: what the stages import where they use it, or what that
+    imports in its turn (an optimizer imports torch._dynamo)."""
+    for name in (
+        "torch._dynamo",
+        "safetensors.torch",
+        "pyarrow.parquet",
+        "rouge_score.tokenize",
+        "nltk.stem.porter",
+    ):
+        import_module(name)
+
+
 def serve() -> None:
     import potstill.devices
 
+    import_what_stages_import()
     # A measurement, which two processes on a busy machine may answer differently. Before others import it.
     potstill.devices.bf16_is_faster = lambda device_type="cpu": "--bf16" in sys.argv  # type: ignore[assignment]
     import potstill.cli.app
