@@ -8,10 +8,11 @@ import torch
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
 from potstill.layers.rope import RopeSettings
-from potstill.lm.decoder import NeuralDecoder
+from potstill.lm.decoder import NeuralDecoder, bytes_per_position
 from potstill.lm.stateless import Stateless
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
+from potstill.models.native_decoder import NativeRunner
 from potstill.types import SamplingParams
 
 
@@ -65,3 +66,20 @@ def outputs(decoder, max_batch):
 @pytest.mark.parametrize("max_batch", [1, 5, 12])
 def test_a_batch_with_cache_and_sharing_writes_what_the_definition_writes(model, max_batch):
     assert outputs(model, max_batch) == outputs(Stateless(model), 1)
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16", "int8"])
+def test_packed_weights_write_the_same_to_the_last_bit_however_a_step_is_made_up(model, kind):
+    """Alone, in a batch, in pieces, put out for want of blocks: no row's numbers depend on it."""
+    runner = NativeRunner.of(model.decoder, kind)
+    block_bytes = 4 * bytes_per_position(runner)
+    found = []
+    for max_batch, max_step_tokens, num_blocks in ((1, 2048, 400), (12, 2048, 400), (5, 7, 400), (8, 9, 12)):
+        decoder = NeuralDecoder(runner, bos_id=1, kv_bytes=num_blocks * block_bytes, block_size=4)
+        engine = Engine(decoder, EngineParams(max_batch=max_batch, max_step_tokens=max_step_tokens))
+        sequences = [engine.add(*asked) for asked in some_requests()]
+        while engine.has_work:
+            engine.step()
+        assert (engine.stats.num_preemptions > 0) == (num_blocks == 12)
+        found.append([(sequence.output_ids, sequence.logprob) for sequence in sequences])
+    assert found[0] == found[1] == found[2] == found[3]
