@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,15 @@ def measure(asked: argparse.Namespace, work: Path) -> dict[str, Any]:
         t5_minutes=asked.t5_minutes,
     )
     work.mkdir(parents=True, exist_ok=True)
-    parts = {}
+    parts: dict[str, Any] = {}
     for name, measure_part in PARTS.items():
         if asked.only in (None, name):
             started = time.monotonic()
-            parts[name] = measure_part(options)
+            try:
+                parts[name] = measure_part(options)
+            except Exception as error:
+                traceback.print_exc()
+                parts[name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
             parts[name]["took_s"] = time.monotonic() - started
     return parts
 

@@ -1,4 +1,4 @@
-"""Attention written out against torch's fused one, and eager layers against compiled ones: times of a call."""
+"""Attention written out against the fused one, and eager layers against compiled ones, as times of a call."""
 
 import math
 import statistics

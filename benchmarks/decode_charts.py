@@ -81,19 +81,20 @@ def _curves(found: Mapping[str, Any]) -> dict[str, str]:
             x_label="tokens",
             y_label="MB",
         ),
-        "size": curve(
-            [
-                Series(
-                    kind,
-                    tuple((one["weight_bytes"] / 1e6, one["token_ms"]) for one in points.values()),
-                )
-                for kind, points in found["size"].items()
-            ],
-            "Milliseconds a token against the size of the weights",
-            x_label="MB of weights",
-            y_label="ms a token",
-        ),
+        "size": _size(found["size"]),
     }
+
+
+def _size(kinds: Mapping[str, Any]) -> str:
+    return curve(
+        [
+            Series(kind, tuple((one["weight_bytes"] / 1e6, one["token_ms"]) for one in points.values()))
+            for kind, points in kinds.items()
+        ],
+        "Milliseconds a token against the size of the weights",
+        x_label="MB of weights",
+        y_label="ms a token",
+    )
 
 
 def _series(kinds: Mapping[str, Any], figure: str, factor: float = 1.0) -> list[Series]:

@@ -19,6 +19,8 @@ from decode_options import Options
 from decode_rounds import Cell, Rounds, fastest
 from decode_workload import Request
 
+from potstill.errors import PotstillError
+
 # Streams and requests: a stream alone is slow, and a batch needs some waves to fill it.
 NUM_REQUESTS = {1: 8, 8: 32, 32: 128}
 INT8, BF16 = "potstill int8", "potstill bf16"
@@ -35,6 +37,7 @@ AIMS = {"1 stream": (1.5, None), "8 streams": (2.0, 3.0), "32 streams": (4.0, 4.
 BANDWIDTH_AIM = 0.7
 # The model's weights in int8, with their scales.
 _ROUGHLY_BYTES = 285 << 20
+_HERE = Path(__file__).parent
 QUALITY_TOKENS = 384
 LLAMA_VARIANTS: Sequence[Mapping[str, Any]] = (
     {"unified": True, "flash": True, "n_ubatch": 512},
@@ -74,34 +77,39 @@ def measure_decoder(options: Options) -> dict[str, Any]:
 
 
 def start_systems(options: Options) -> tuple[dict[str, Child], list[str]]:
-    path, here = options.model_path, Path(__file__).parent
-    folder, q8 = options.work / "decoder", options.work / "decoder-q8_0.gguf"
-    export(path, folder)
-    ours = [sys.executable, here / "decode_potstill.py", options.threads, path]
-    rival = [sys.executable, here / "decode_transformers.py", options.threads, folder]
-    commands: dict[str, list[object]] = {
-        INT8: [*ours, "int8"],
-        BF16: [*ours, "bf16"],
-        RIVAL_BF16: [*rival, "bf16"],
-        RIVAL_FP32: [*rival, "fp32"],
-    }
-    failures = []
-    if options.llama_python is None:
-        failures.append("llama.cpp: not measured, no --llama-python given")
-    else:
-        llama = [options.llama_python, here / "decode_llama_cpp.py"]
-        subprocess.run(
-            [*map(str, llama), "--quantize", path, q8], check=True, capture_output=True, timeout=120
-        )
-        commands |= {Q8: [*llama, options.threads, q8], Q4: [*llama, options.threads, path]}
-    children = {}
-    for name, command in commands.items():
+    """What could be started, and lines about what could not."""
+    children: dict[str, Child] = {}
+    failures: list[str] = []
+    for prepared in (_our_commands, _transformers_commands, _llama_commands):
         try:
-            children[name] = Child(name, command, options.log(name))
-        except ChildError as error:
+            for name, command in prepared(options).items():
+                children[name] = Child(name, command, options.log(name))
+        except (ChildError, PotstillError, OSError, subprocess.SubprocessError) as error:
             failures.append(str(error))
             print(f"FAILED {error}", file=sys.stderr)
     return children, failures
+
+
+def _our_commands(options: Options) -> dict[str, list[object]]:
+    ours = [sys.executable, _HERE / "decode_potstill.py", options.threads, options.model_path]
+    return {INT8: [*ours, "int8"], BF16: [*ours, "bf16"]}
+
+
+def _transformers_commands(options: Options) -> dict[str, list[object]]:
+    folder = options.work / "decoder"
+    export(options.model_path, folder)
+    rival = [sys.executable, _HERE / "decode_transformers.py", options.threads, folder]
+    return {RIVAL_BF16: [*rival, "bf16"], RIVAL_FP32: [*rival, "fp32"]}
+
+
+def _llama_commands(options: Options) -> dict[str, list[object]]:
+    if options.llama_python is None:
+        raise ChildError("llama.cpp: not measured, no --llama-python given")
+    path, q8 = options.model_path, options.work / "decoder-q8_0.gguf"
+    llama = [options.llama_python, _HERE / "decode_llama_cpp.py"]
+    command = [*map(str, llama), "--quantize", str(path), str(q8)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return {Q8: [*llama, options.threads, q8], Q4: [*llama, options.threads, path]}
 
 
 def export(path: Path, folder: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     for part in ("decoder", "t5"):
-        if part in found:
+        if "failed" in found.get(part, {}):
+            yield f"{part} FAILED {found[part]['failed']}"
+        elif part in found:
             yield from part_lines(part, found[part])
 
 
@@ -23,7 +25,7 @@ def part_lines(part: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield from _quality_lines(found.get("quality", {}))
     for name, agreed in found["agreement"].items():
         if "same_tokens" in agreed:
-            yield f"{name:36} has {agreed['same_tokens']:.0%} of the reference's tokens before it parts from it"
+            yield f"{name:36} parts from the reference after {agreed['same_tokens']:.0%} of its tokens"
     for name, start in found["start"].items():
         yield f"{name:36} starts in {start['seconds']:5.1f} s, {start['rss_bytes'] / 1e6:7.0f} MB resident"
     for failure in found["failures"]:
