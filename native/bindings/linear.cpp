@@ -104,7 +104,7 @@ void bind_linear(nb::module_& m) {
              nb::sig("def row(self, index: int) -> numpy.typing.NDArray[numpy.float32]"),
              "A row as the kernels see it, [columns]; IndexError where there is none.");
     m.def(
-        "linear", &multiply, "x"_a.noconvert(), "matrix"_a, "bias"_a.none(), "act"_a = "none",
+        "linear", &multiply, "x"_a.noconvert(), "matrix"_a, "bias"_a.none() = nb::none(), "act"_a = "none",
         nb::sig(
             "def linear(x: torch.Tensor, matrix: PackedMatrix, bias: torch.Tensor | None = None, act: str = "
             "'none') -> numpy.typing.NDArray[numpy.float32]"),
