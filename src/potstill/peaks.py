@@ -36,7 +36,7 @@ def measure_peaks(
 ) -> MachinePeaks:
     """Takes about `budget_s` seconds, all cores that `threads` says, and a few hundred MiB for that time.
 
-    Of two ways to do the same products the faster one counts. Other work on the machine lowers every figure.
+    Of two ways to do the same the faster one counts. Other work on the machine lowers every figure.
     """
     import torch  # first, so that torch and the kernels share one pool of threads
 
@@ -71,12 +71,16 @@ def cache_bytes() -> int:
 
 
 def _read_rate(seconds: float) -> float:
-    """Bytes a second of a sum over a buffer that no cache holds."""
+    """Bytes a second over a buffer that no cache holds: of a sum, or of a product with a vector."""
     import torch
 
     wanted = min(max(8 * cache_bytes(), _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES, memory_bytes()[1] // 4)
-    buffer = torch.ones(wanted // 4)
-    return _rate(lambda: buffer.sum(), 4 * len(buffer), seconds)
+    buffer = torch.ones(max(wanted // 4 // _INPUTS, 1), _INPUTS)
+    vector, num_bytes = torch.ones(_INPUTS), 4 * buffer.numel()
+    return max(
+        _rate(lambda: buffer.sum(), num_bytes, seconds / 2),
+        _rate(lambda: buffer.mv(vector), num_bytes, seconds / 2),
+    )
 
 
 def _flop_rate(kind: str, seconds: float) -> float:
