@@ -15,6 +15,7 @@ import torch
 from potstill.errors import UsageError
 from potstill.lm.classification import Classifier, load_text_classifier
 from potstill.lm.load import DtypeName
+from potstill.models.load_encoder import read_encoder_config
 from potstill.types import TextPair
 
 _ENTAILED = ("entailment", "entailed", "entails")
@@ -46,6 +47,11 @@ def load_entailment(
     """
     classifier = load_text_classifier(path, dtype=dtype, device=device, truncates=True)
     return Entailment(classifier, entailment_label(classifier.labels, str(path)))
+
+
+def require_entailment(path: Path) -> None:
+    """UsageError, before any weights are read, unless a label of the model is called entailment."""
+    entailment_label(read_encoder_config(path).labels, str(path))
 
 
 def entailment_label(labels: Sequence[str], where: str) -> int:

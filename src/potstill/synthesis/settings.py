@@ -28,6 +28,8 @@ class SynthesisSettings:
     min_faithfulness     nats a token; None learns it from true against shuffled pairs
     min_saliency         nats a token; None learns it from true against shuffled pairs
     min_equivalence      nats a token, when two targets count as saying the same; None learns it
+    entailment_model     a model trained on natural language inference that is asked last; None asks none
+    min_entailment       its probability that the target follows from the source, [0, 1]; None is 0.5
     calibration_pairs    pairs the thresholds are learnt on, >= 20
     chunk_sources        sources in one unit of work: what a killed run loses at most, >= 1
     """
@@ -48,6 +50,8 @@ class SynthesisSettings:
     min_faithfulness: float | None = None
     min_saliency: float | None = None
     min_equivalence: float | None = None
+    entailment_model: str | None = None
+    min_entailment: float | None = None
     calibration_pairs: int = 200
     chunk_sources: int = 64
 
@@ -73,5 +77,14 @@ class SynthesisSettings:
             raise ConfigError(
                 f"[synthesis] calibration_pairs is {self.calibration_pairs}; fewer than 20 calibrate nothing."
             )
+        self._check_entailment()
         if self.generator == "continuation" and self.samples < 2:
             raise ConfigError("[synthesis] samples is 1; pairs of continuations need at least 2.")
+
+    def _check_entailment(self) -> None:
+        if self.min_entailment is None:
+            return
+        if self.entailment_model is None:
+            raise ConfigError("[synthesis] min_entailment has no effect without entailment_model.")
+        if not 0 <= self.min_entailment <= 1:
+            raise ConfigError(f"[synthesis] min_entailment is {self.min_entailment}; it must be in [0, 1].")

@@ -4,18 +4,24 @@ import json
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from potstill.errors import MissingError, PotstillError
+from models.encoder_reference import saved_encoder
+from models.t5_reference import change_config
+from potstill.errors import MissingError, PotstillError, UsageError
 from potstill.files import read_json
 from potstill.records.read import read_records
 from potstill.runs.stages.candidates import read_candidates
 from potstill.runs.stages.sources import read_sources
 from potstill.synthesis.dataset import KEPT, SCORES, read_pairs
+from potstill.synthesis.entailment import load_entailment
+from potstill.types import TextPair
 from runs.stages.tiny_run import FinishedRun, run_recipe
 from runs.stages.tiny_world import LESSONS, World, openers
+from tokenization.small_tokenizers import write_tokenizer
 
 pytestmark = pytest.mark.slow
 Variant = Callable[..., FinishedRun]
@@ -138,3 +144,31 @@ def test_every_verdict_row_has_scores_up_to_the_critic_it_fell_to(finished: Fini
             asked = [row[name] is not None for name in SCORES if name != "equivalence"]
             assert asked == sorted(asked, reverse=True), row
             assert all(asked) or row["verdict"] != KEPT
+
+
+def test_a_model_of_inference_judges_what_the_other_filters_let_through(
+    variant: Variant, tmp_path: Path
+) -> None:
+    saved_encoder("bert", "ForSequenceClassification", tmp_path)
+    write_tokenizer("wordpiece", tmp_path)
+    every = variant(f"synthesis.entailment_model={tmp_path}", "synthesis.min_entailment=0")
+    passed = [TextPair(row["source"], row["target_text"]) for row in kept_rows(every)]
+    scores = sorted(load_entailment(tmp_path).scores(passed))
+    middle = float(scores[len(scores) // 2 - 1] + scores[len(scores) // 2]) / 2
+    run = variant(f"synthesis.entailment_model={tmp_path}", f"synthesis.min_entailment={middle}")
+    lost = read_json(run.outputs["pairs"] / "funnel.json")["losses"]["does not follow from the source"]
+    assert lost == sum(score < middle for score in scores) > 0
+    assert run.outputs["thresholds"] == every.outputs["thresholds"]
+    check_funnel(run)
+
+
+def test_a_model_without_a_label_for_it_is_no_critic_of_entailment(variant: Variant, tmp_path: Path) -> None:
+    saved_encoder("bert", "Model", tmp_path)
+    change_config(tmp_path, id2label={"0": "good", "1": "bad"})
+    with pytest.raises(UsageError, match="good, bad; a critic of entailment needs"):
+        variant(f"synthesis.entailment_model={tmp_path}")
+
+
+def kept_rows(run: FinishedRun) -> list[dict[str, Any]]:
+    paths = sorted(run.outputs["verdicts"].glob("chunk-*.jsonl"))
+    return [row for path in paths for row in read_records(path) if row["verdict"] == KEPT]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.corpus.files import find_files
+from potstill.devices import default_device
 from potstill.evaluation.examples import read_examples
 from potstill.hub.resolve import LocalModel, resolve
 from potstill.progress import progress_for
@@ -18,7 +19,9 @@ from potstill.runs.stages.rates import Forecast
 from potstill.runs.stages.workshop import Workshop
 from potstill.settings import to_table
 from potstill.synthesis.continuation import ContinuationGenerator
+from potstill.synthesis.entailment import load_entailment, require_entailment
 from potstill.synthesis.few_shot import FewShotGenerator
+from potstill.synthesis.filters import Filter
 from potstill.tasks.task import Task, load_task
 
 # Settings of [synthesis] by the stage that reads them, so that changing one reruns only what depends on it.
@@ -34,6 +37,7 @@ _DRAWING = (
 )
 _SOURCES = ("num_sources", "min_words", "max_words")
 _STORIES = ("context_temperature", "top_p")
+_ENTAILING = ("entailment_model", "min_entailment")
 _LEARNING = ("quantile", "min_faithfulness", "min_saliency", "min_equivalence", "calibration_pairs")
 
 
@@ -45,15 +49,22 @@ def build_stages(recipe: Recipe, run_folder: Path) -> list[Stage]:
     progress = progress_for(sys.stderr)
     teacher = resolve(recipe.model.teacher, progress=progress)
     base = resolve(recipe.model.student, progress=progress) if recipe.model.student else teacher
-    return _Distillation(recipe, task, teacher, base).stages()
+    named = recipe.synthesis.entailment_model
+    critic = resolve(named, progress=progress) if named else None
+    if critic is not None:
+        require_entailment(critic.path)
+    return _Distillation(recipe, task, teacher, base, critic).stages()
 
 
 @dataclass(frozen=True)
 class _Distillation:
+    """`critic` is a model of natural language inference."""
+
     recipe: Recipe
     task: Task
     teacher: LocalModel
     base: LocalModel
+    critic: LocalModel | None
 
     def stages(self) -> list[Stage]:
         workshop = Workshop(self.teacher.path, self.recipe.run.device, self.recipe.run.threads)
@@ -102,13 +113,27 @@ class _Distillation:
 
     def _verdicts(self, workshop: Workshop) -> list[Stage]:
         files, chosen = weight_files(self.teacher), {"task": to_table(self.task)}
+        entailing = weight_files(self.critic) if self.critic else []
         learn = partial(verdicts.learn, workshop=workshop, task=self.task, settings=self.recipe.synthesis)
-        judge = partial(verdicts.judge_candidates, workshop=workshop, task=self.task)
+        judge = partial(verdicts.judge_candidates, workshop=workshop, task=self.task, last=self._entailed())
+        judging = {**chosen, **(self._synthesis(_ENTAILING) if self.critic else {})}
         learning = {**chosen, **self._synthesis(_LEARNING)}
         return [
             Stage("thresholds", 1, learning, ("candidates",), learn, files=files),
-            Stage("verdicts", 1, chosen, ("candidates", "thresholds"), judge, files=files),
+            Stage("verdicts", 1, judging, ("candidates", "thresholds"), judge, files=[*files, *entailing]),
         ]
+
+    def _entailed(self) -> Callable[[], Filter] | None:
+        """Loads the critic and gives its filter; None where the recipe names none."""
+        critic, minimum = self.critic, self.recipe.synthesis.min_entailment
+        if critic is None:
+            return None
+        device = default_device(self.recipe.run.device)
+        return lambda: Filter(
+            load_entailment(critic.path, device=device),
+            "does not follow from the source",
+            minimum=0.5 if minimum is None else minimum,
+        )
 
     def _pairs(self, workshop: Workshop) -> Stage:
         run = partial(pairs.select, workshop=workshop, settings=self.recipe.synthesis)

@@ -39,6 +39,7 @@ _STEPS = (
     ("short, but no copy", ("too long", "too short", "too many tokens", "the source cut short", "a copy")),
     ("numbers and names stand in the source", ("a number the source lacks", "a name the source lacks")),
     ("informative", ("not said by the source", "misses the point", "says something else")),
+    ("entailed", ("does not follow from the source",)),
     ("one for each thing said", ("says what a better pair says",)),
 )
 
@@ -138,6 +139,9 @@ def _funnel(funnel: Mapping[str, Any]) -> tuple[FunnelStage, ...]:
     told = {reason for _, reasons in _STEPS for reason in reasons}
     assert not set(funnel["losses"]) - told, "a reason of rejection has no step in the funnel"
     for name, reasons in _STEPS:
+        if name == "entailed" and not funnel["losses"].keys() & set(reasons):
+            # Most recipes name no model that would judge it.
+            continue
         losses = tuple(
             Loss(reason, funnel["losses"][reason]) for reason in reasons if reason in funnel["losses"]
         )

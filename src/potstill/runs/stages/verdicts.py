@@ -51,15 +51,22 @@ def learn(context: StageContext, workshop: Workshop, task: Task, settings: Synth
     context.record("thresholds", record)
 
 
-def judge_candidates(context: StageContext, workshop: Workshop, task: Task) -> None:
-    """A row for each candidate, in chunks like those of the candidates, with every score it was given."""
+def judge_candidates(
+    context: StageContext, workshop: Workshop, task: Task, last: Callable[[], Filter] | None = None
+) -> None:
+    """A row for each candidate, in chunks like those of the candidates, with every score it was given.
+
+    `last` gives a filter that sees what the others let through.
+    """
     minimums = read_minimums(context.inputs["thresholds"])
     sources = candidate_chunks(context.inputs["candidates"])
     missing = context.chunks(len(sources), ".jsonl")
+    added = [last()] if missing and last is not None else []
     with context.progress.task("verdicts", len(sources), "chunks", done=len(sources) - len(missing)) as bar:
         for index, path in missing:
             candidates = [Candidate.from_record(record) for record in read_records(sources[index])]
-            write_jsonl(path, _rows(candidates, all_filters(workshop, task, minimums)))
+            filters = [*all_filters(workshop, task, minimums), *added]
+            write_jsonl(path, _rows(candidates, filters))
             bar.advance()
 
 
