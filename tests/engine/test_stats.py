@@ -93,3 +93,4 @@ def test_an_engine_counts_what_it_runs(recalling_decoder):
     while engine.has_work:
         engine.step()
     assert engine.stats.num_positions_run == 109 and engine.stats.num_positions_uncached == 5950
+    assert (engine.stats.num_blocks_used, engine.stats.num_blocks_peak) == (0, 28)

@@ -209,6 +209,7 @@ class Engine:
     def _note(self, started: float) -> None:
         self.stats.num_prompt_tokens_shared = self._scheduler.num_positions_shared
         self.stats.num_preemptions = self._scheduler.num_preemptions
+        self.stats.num_blocks_used = self._blocks.num_blocks - self._blocks.num_free
         self.stats.total_s += perf_counter() - started
 
 

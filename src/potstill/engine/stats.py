@@ -32,7 +32,7 @@ class EngineStats:
     num_positions_encoded     tokens of prompts that an encoder read, `num_pairs_encoded` as above
     num_prompt_tokens_run     positions of prompts that were run
     num_prompt_tokens_shared  positions of prompts found in the cache
-    num_blocks_used           in use now, `num_blocks_peak` at most so far
+    num_blocks_used           in use after the last step, `num_blocks_peak` in any step
     kv_bytes                  the cache's capacity
     """
 
