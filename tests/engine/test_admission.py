@@ -54,3 +54,10 @@ def test_a_priority_is_a_whole_number(priority, recalling_decoder):
     with pytest.raises(UsageError, match="^priority is "):
         engine.add([1], SamplingParams(), priority=priority)
     assert not engine.has_work
+
+
+def test_several_texts_are_added_one_by_one_unless_a_search_finds_them(recalling_decoder):
+    engine = Engine(recalling_decoder(), EngineParams())
+    with pytest.raises(UsageError, match="^n is 3; add so many texts"):
+        engine.add([1], SamplingParams(n=3))
+    engine.add([1], SamplingParams(n=3, num_beams=3, max_tokens=2))

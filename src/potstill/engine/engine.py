@@ -64,10 +64,10 @@ class Engine:
         """Queue a prompt; the higher priority goes first. UsageError where it could never run to its end.
 
         `params.n` texts are what a beam search hands over, the best as the sequence itself, the next as its
-        `others`. Without one `n` is no business of the engine: each text is added with a seed of its own.
+        `others`. Texts that are drawn are added one by one, each with a seed of its own and `n` 1.
         """
         self.check_fits(len(prompt_ids), params)
-        _check_priority(priority)
+        _check_added(params, priority)
         searches = params.num_beams > 1
         sequence = Sequence(
             sequence_id=next(self._new_id),
@@ -213,6 +213,8 @@ class Engine:
         self.stats.total_s += perf_counter() - started
 
 
-def _check_priority(priority: object) -> None:
+def _check_added(params: SamplingParams, priority: object) -> None:
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise UsageError(f"priority is {priority!r}; it must be a whole number, the higher the sooner.")
+    if params.n > params.num_beams:
+        raise UsageError(f"n is {params.n}; add so many texts, each with a seed of its own and n 1.")

@@ -1,6 +1,7 @@
 """Requests on their way through an engine: prompts go in a few at a time, texts come out by their names."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -100,9 +101,10 @@ def encode_prompts(engine: Engine, tokenizer: Tokenizer, prompts: Sequence[str])
 
 def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
     """How the texts of one prompt are drawn: the first with the seed itself, each other with its own."""
-    if sample == 0:
+    if params.num_beams > 1 or params.n == 1:
         return params
-    return params.with_seed(derive_seed(params.seed, "sample", sample))
+    seed = params.seed if sample == 0 else derive_seed(params.seed, "sample", sample)
+    return replace(params, n=1, seed=seed)
 
 
 def _all_ended(sequence: RunningSequence, asked: Asked) -> Iterator[Ended]:
