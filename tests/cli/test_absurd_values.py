@@ -54,3 +54,9 @@ def test_an_absurd_value_is_refused_before_a_model_is_looked_for(potstill: Comma
 def test_more_texts_than_beams_are_refused(potstill: Command, unloadable: None) -> None:
     done = potstill("generate", "m", "one", "--num-beams", "2", "--num-samples", "3")
     assert done.code == 2 and "3" in done.err
+
+
+@pytest.mark.parametrize("option", ["temperature", "top-p", "top-k", "seed"])
+def test_a_search_takes_no_option_about_drawing(potstill: Command, unloadable: None, option: str) -> None:
+    done = potstill("generate", "m", "one", "--num-beams", "4", f"--{option}", "1")
+    assert done.code == 2 and f"--{option} is about drawing" in done.err

@@ -39,7 +39,7 @@ class Echo:
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, dtype, device: Echo())
+    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, dtype, device, params: Echo())
 
 
 def make_model(folder: str, card: StudentCard | None = None) -> None:

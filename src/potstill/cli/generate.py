@@ -1,7 +1,7 @@
 """`potstill generate`: let a model write, from the shell."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -60,9 +60,11 @@ def generate(
     from potstill.progress import progress_for
 
     _refuse_broken_characters([*prompts, *(stop or [])])
-    values = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    several = {"n": num_samples, "num_beams": num_beams}
-    changes = {**values, **several, "seed": seed, "stop": tuple(stop) if stop else None}
+    drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
+    if num_beams is not None and num_beams > 1:
+        _refuse_drawing(drawing)
+    ends = {"max_tokens": max_tokens, "stop": tuple(stop) if stop else None}
+    changes = {**drawing, **ends, "n": num_samples, "num_beams": num_beams}
     progress = progress_for(sys.stderr, quiet=quiet)
     machine = {"device": use_machine(device, threads), "dtype": dtype}
     writer = open_writer(model, revision=revision, changes=changes, progress=progress, **machine)
@@ -71,6 +73,16 @@ def generate(
         show_stream(writer, prompts[0])
     else:
         show_completions(writer, prompts, as_json=json_)
+
+
+def _refuse_drawing(options: Mapping[str, object]) -> None:
+    from potstill.errors import UsageError
+
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is about drawing and --num-beams searches. Drop one."
+            )
 
 
 def _refuse_broken_characters(texts: Sequence[str]) -> None:

@@ -56,6 +56,7 @@ def open_writer(
 ) -> Writer:
     """The model called `name`; `changes` are sampling parameters that are not None and win over its own."""
     from potstill.engine.load import load_generator
+    from potstill.engine.params import EngineParams
     from potstill.hub.resolve import resolve
 
     given = {key: value for key, value in changes.items() if value is not None}
@@ -64,7 +65,9 @@ def open_writer(
     model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
     sampling = replace(card.sampling if card else SamplingParams(), **given)
-    return Writer(name, load_generator(model.path, dtype=kind, device=device), card, sampling)
+    params = EngineParams(max_batch=max(EngineParams().max_batch, sampling.num_beams))
+    generator = load_generator(model.path, dtype=kind, device=device, params=params)
+    return Writer(name, generator, card, sampling)
 
 
 def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> None:
