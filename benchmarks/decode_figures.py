@@ -24,7 +24,7 @@ def figures(measured: Measured, bandwidth_gb_per_s: float | None = None) -> dict
     if "times" in last:
         for name in ("decode_tokens_per_s", "prefill_tokens_per_s"):
             found[name] = statistics.median(answer["times"][name] for answer in measured.answers)
-    if "weight_bytes" in last and bandwidth_gb_per_s:
+    if bandwidth_gb_per_s and "weight_bytes" in last and "times" in last:
         shares = [_bandwidth_share(answer, bandwidth_gb_per_s) for answer in measured.answers]
         found["bandwidth_share"] = statistics.median(shares)
     for name in ("runner", "weight_bytes"):

@@ -24,12 +24,12 @@ from decode_workload import num_written
 
 # Our name of a type and theirs.
 TYPES = {"int8": "int8", "fp32": "float32"}
-BATCHES = {1: 4, 8: 16, 32: 32}
-BEAMS = (1, 4)
+# Requests for each size of a batch, greedily and with beams, which take several times as long.
+NUM_REQUESTS = {1: {1: 4, 8: 16, 32: 32}, 4: {1: 2, 8: 8, 32: 32}}
 NUM_TOKENS = 32
 STREAMS = 32
 # Times the rate of CTranslate2 in full batches.
-LOADS = {1: (0.8, 2.0), 4: (2.0,)}
+LOADS = {("int8", 1): (0.8, 2.0), ("fp32", 1): (2.0,), ("int8", 4): (2.0,), ("fp32", 4): (2.0,)}
 NUM_ARRIVALS = {1: 64, 4: 32}
 KV_MIB = 1024
 AIMS = {1: 0.9, 8: 0.9, 32: 1.0, "arrivals": 1.3}
@@ -128,11 +128,10 @@ def _start(
 
 def closed_cells(options: Options) -> list[Cell]:
     cells = []
-    for beams in BEAMS:
+    for beams, batches in NUM_REQUESTS.items():
         for kind in TYPES:
-            for num_streams, count in BATCHES.items():
-                # The slowest ones are measured once.
-                rounds = 1 if kind == "fp32" and beams > 1 else 9
+            for num_streams, count in batches.items():
+                rounds = _most_rounds(kind, beams)
                 requests = workload.load_translations(count, 8 if options.quick else NUM_TOKENS)
                 cells.append(
                     Cell(
@@ -149,29 +148,33 @@ def closed_cells(options: Options) -> list[Cell]:
 def arrival_cells(options: Options, rounds: Rounds) -> list[Cell]:
     """At rates that follow from what the first round has measured, and then stay."""
     cells = []
-    for beams, loads in LOADS.items():
-        for kind in TYPES:
-            full = rounds.found.get(f"{_told(kind, beams)}, batch {STREAMS}", {}).get(f"ctranslate2 {kind}")
-            if full is None:
-                continue
-            # Beams cannot be ended one by one there, so their texts are equally long.
-            arrivals = workload.load_arrivals(
-                16 if options.quick else NUM_ARRIVALS[beams], None if beams == 1 else NUM_TOKENS
-            )
-            mean_tokens = num_written(arrivals.requests) / len(arrivals.requests)
-            for load in loads:
-                rate = load * full.tokens_per_second[0] / mean_tokens
-                cells.append(
-                    Cell(
-                        f"{_told(kind, beams)}, arrivals at {load:g}",
-                        arrivals.requests,
-                        STREAMS,
-                        {name: 1 if kind == "fp32" and beams > 1 else 9 for name in _pair(kind)},
-                        question="arrive",
-                        arguments={"num_beams": beams, "at": arrivals.times(rate)},
-                    )
+    for (kind, beams), loads in LOADS.items():
+        full = rounds.found.get(f"{_told(kind, beams)}, batch {STREAMS}", {}).get(f"ctranslate2 {kind}")
+        if full is None:
+            continue
+        # Beams cannot be ended one by one there, so their texts are equally long.
+        arrivals = workload.load_arrivals(
+            16 if options.quick else NUM_ARRIVALS[beams], None if beams == 1 else NUM_TOKENS
+        )
+        mean_tokens = num_written(arrivals.requests) / len(arrivals.requests)
+        for load in loads:
+            rate = load * full.tokens_per_second[0] / mean_tokens
+            cells.append(
+                Cell(
+                    f"{_told(kind, beams)}, arrivals at {load:g}",
+                    arrivals.requests,
+                    STREAMS,
+                    dict.fromkeys(_pair(kind), _most_rounds(kind, beams)),
+                    question="arrive",
+                    arguments={"num_beams": beams, "at": arrivals.times(rate)},
                 )
+            )
     return cells
+
+
+def _most_rounds(kind: str, beams: int) -> int:
+    """The slowest are measured once."""
+    return 1 if kind == "fp32" and beams > 1 else 9
 
 
 def report(

@@ -53,7 +53,8 @@ class Runner:
         return {
             "seconds": seconds,
             "outputs": [list(sequence.output_ids) for sequence in sequences],
-            "times": times.to_record(),
+            # A step of beams has more rows than texts.
+            **({"times": times.to_record()} if num_beams == 1 else {}),
             "runner": self.runner_name,
             "weight_bytes": self._decoder.runner.weight_bytes,
             "kv_bytes": self._decoder.cache_bytes,

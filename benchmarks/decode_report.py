@@ -44,7 +44,9 @@ def _system_line(name: str, figures: Mapping[str, Any]) -> str:
     if "latency_s" in figures:
         line += f"   latency p50 {figures['latency_s']['p50']:.2f} s, p95 {figures['latency_s']['p95']:.2f} s"
     if "engine" in figures:
-        line += f"   fill {figures['engine']['batch_fill']:.0%}"
+        engine = figures["engine"]
+        model, drawing = (engine[name] / max(engine["total_s"], 1e-9) for name in ("model_s", "sampling_s"))
+        line += f"   fill {engine['batch_fill']:.0%}, in the model {model:.0%}, drawing {drawing:.0%}"
     return line
 
 
