@@ -7,7 +7,7 @@
 PYTHON ?= python3
 MODEL ?=
 BIN := .venv/bin
-NATIVE := CMakeLists.txt native/CMakeLists.txt $(wildcard native/kernels/* native/suffix_array/* native/bindings/*)
+NATIVE := CMakeLists.txt native/CMakeLists.txt $(wildcard native/kernels/* native/runner/* native/suffix_array/* native/bindings/*)
 NATIVE_TEXT := $(wildcard native/*/*.cpp native/*/*.hpp)
 
 # pip hands this to the isolated build of the native module too, so that its tools are the pinned ones.

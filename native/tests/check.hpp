@@ -33,6 +33,7 @@ inline bool is_close(double a, double b, double tolerance) {
 void test_attention();
 void test_crc32c();
 void test_linear();
+void test_program();
 void test_repeats();
 void test_sampling();
 void test_suffix_search();

@@ -5,6 +5,7 @@ int main() {
     potstill::test_attention();
     potstill::test_crc32c();
     potstill::test_linear();
+    potstill::test_program();
     potstill::test_repeats();
     potstill::test_sampling();
     potstill::test_suffix_search();
