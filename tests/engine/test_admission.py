@@ -61,3 +61,11 @@ def test_several_texts_are_added_one_by_one_unless_a_search_finds_them(recalling
     with pytest.raises(UsageError, match="^n is 3; add so many texts"):
         engine.add([1], SamplingParams(n=3))
     engine.add([1], SamplingParams(n=3, num_beams=3, max_tokens=2))
+
+
+@pytest.mark.parametrize("token_id", [-1, 50, 2**63])
+def test_a_token_that_the_model_does_not_have_is_refused(token_id, recalling_decoder):
+    engine = Engine(recalling_decoder(), EngineParams())
+    with pytest.raises(UsageError, match=f"token {token_id}; the model has the tokens 0 to 49"):
+        engine.add([1, token_id, 2], SamplingParams(max_tokens=2))
+    assert not engine.has_work

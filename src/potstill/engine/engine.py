@@ -68,6 +68,7 @@ class Engine:
         """
         self.check_fits(len(prompt_ids), params)
         _check_added(params, priority)
+        _check_ids(prompt_ids, self.decoder.vocab_size)
         searches = params.num_beams > 1
         sequence = Sequence(
             sequence_id=next(self._new_id),
@@ -218,3 +219,13 @@ def _check_added(params: SamplingParams, priority: object) -> None:
         raise UsageError(f"priority is {priority!r}; it must be a whole number, the higher the sooner.")
     if params.n > params.num_beams:
         raise UsageError(f"n is {params.n}; add so many texts, each with a seed of its own and n 1.")
+
+
+def _check_ids(prompt_ids: Many[int], vocab_size: int) -> None:
+    """An id that the model has no row for would be read from somewhere else."""
+    for wrong in (min(prompt_ids, default=0), max(prompt_ids, default=0)):
+        if not 0 <= wrong < vocab_size:
+            raise UsageError(
+                f"The prompt holds token {wrong}; the model has the tokens 0 to {vocab_size - 1:,}. "
+                f"Use the model's own tokenizer."
+            )
