@@ -11,6 +11,7 @@ from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
+from potstill.models.native_t5 import NativeT5Runner
 
 VOCAB_SIZE = 61
 
@@ -55,3 +56,8 @@ def llama() -> NeuralDecoder:
 @pytest.fixture
 def t5() -> EncoderDecoder:
     return EncoderDecoder(random_t5(), kv_bytes=1 << 20, block_size=4)
+
+
+@pytest.fixture
+def native_t5() -> EncoderDecoder:
+    return EncoderDecoder(NativeT5Runner.of(random_t5(), "fp32"), kv_bytes=1 << 20, block_size=4)

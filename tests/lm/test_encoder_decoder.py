@@ -12,6 +12,7 @@ from potstill.lm.context import Context
 from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.lm.protocol import StepRow
 from potstill.models.load_t5 import load_t5
+from potstill.models.native_t5 import NativeT5Runner
 
 NUM_STEPS = 64
 
@@ -45,7 +46,9 @@ def greedy_cached(model: EncoderDecoder, prompts: list[tuple[int, ...]]) -> list
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_greedy_texts_of_cached_steps_equal_transformers(name: str, tmp_path: Path) -> None:
+def test_greedy_texts_of_cached_steps_equal_transformers_by_torch_and_natively(
+    name: str, tmp_path: Path
+) -> None:
     """64 steps, past the last bucket of distances, of a ragged batch that grows by a prompt a step."""
     reference = saved_t5(name, tmp_path)
     rng = random.Random(3)
@@ -63,8 +66,10 @@ def test_greedy_texts_of_cached_steps_equal_transformers(name: str, tmp_path: Pa
         )[0, 1:].tolist()
         for prompt in prompts
     ]
-    model = EncoderDecoder(load_t5(tmp_path, dtype=torch.float32), kv_bytes=1 << 21, block_size=4)
-    assert greedy_cached(model, prompts) == expected
+    native = NativeT5Runner.of(load_t5(tmp_path, dtype=torch.float32), "fp32")
+    for runner in (load_t5(tmp_path, dtype=torch.float32), native):
+        model = EncoderDecoder(runner, kv_bytes=1 << 21, block_size=4)
+        assert greedy_cached(model, prompts) == expected
     assert len({token_id for output in expected for token_id in output}) > 3
 
 

@@ -52,6 +52,7 @@ EVERY_LM = {
     "native gemma": lambda request: native(request.getfixturevalue("gemma")),
     "native llama": lambda request: native(request.getfixturevalue("llama")),
     "t5": lambda request: request.getfixturevalue("t5"),
+    "native t5": lambda request: request.getfixturevalue("native_t5"),
     "infinigram": lambda request: infinigram(61),
     "infinigram on disk": lambda request: infinigram_on_disk(request.getfixturevalue("tmp_path")),
     "interpolated table": lambda request: InterpolatedModel(infinigram(3), table(), WEIGHTS),

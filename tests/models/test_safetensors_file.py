@@ -3,6 +3,7 @@
 import json
 import struct
 import tracemalloc
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,3 +142,14 @@ def test_a_pickle_is_never_opened(tmp_path, name):
 def test_a_folder_without_weights_says_what_it_needs(tmp_path):
     with pytest.raises(ModelMissing, match=r"model\.safetensors"):
         SafetensorsFolder(tmp_path)
+
+
+def test_tensors_are_compared_without_being_held(tmp_path: Path) -> None:
+    large = torch.arange(1 << 19, dtype=torch.float32)
+    other = large.clone()
+    other[-1] += 1
+    tensors = {"a": large, "b": large.clone(), "other": other, "shaped": large.view(2, -1), "none": large[:0]}
+    save_file({name: tensor.clone() for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    folder = SafetensorsFolder(tmp_path)
+    assert folder.are_equal("a", "b") and folder.are_equal("none", "none")
+    assert not any(folder.are_equal("a", name) for name in ("other", "shaped", "none"))
