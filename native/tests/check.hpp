@@ -31,11 +31,19 @@ inline bool is_close(double a, double b, double tolerance) {
 }
 
 void test_attention();
-void test_crc32c();
 void test_linear();
 void test_program();
-void test_repeats();
 void test_sampling();
+
+inline void test_kernels() {
+    test_attention();
+    test_linear();
+    test_program();
+    test_sampling();
+}
+
+void test_crc32c();
+void test_repeats();
 void test_suffix_search();
 void test_suffix_merge();
 void test_suffix_sort();

@@ -2,12 +2,9 @@
 #include "tests/check.hpp"
 
 int main() {
-    potstill::test_attention();
+    potstill::test_kernels();
     potstill::test_crc32c();
-    potstill::test_linear();
-    potstill::test_program();
     potstill::test_repeats();
-    potstill::test_sampling();
     potstill::test_suffix_search();
     potstill::test_suffix_merge();
     potstill::test_suffix_sort();
