@@ -2,113 +2,125 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <limits>
 
+#include "kernels/lanes.hpp"
 #include "kernels/simd.hpp"
 
 namespace potstill {
 namespace {
 
-constexpr std::size_t kLanesOf = 16;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-// Sums are taken lane by lane, as written here: the same bits whatever the processor's vectors are and
-// however many rows go together.
-using Lanes = float __attribute__((vector_size(64)));
-using HalfLanes = float __attribute__((vector_size(32)));
-using QuarterLanes = float __attribute__((vector_size(16)));
-using KeyRows = std::array<const float*, kChunkKeys>;
+template <typename T>
+using KeyRows = std::array<const T*, kChunkKeys>;
 
 std::size_t round_up(std::size_t count, std::size_t step) { return (count + step - 1) / step * step; }
 
-#define POTSTILL_LOAD(lanes, source) std::memcpy(&(lanes), (source), sizeof(lanes))
-#define POTSTILL_STORE(target, lanes) std::memcpy((target), &(lanes), sizeof(lanes))
-
-POTSTILL_INLINE float sum_lanes(const Lanes& lanes) {
-    HalfLanes low, high;
-    POTSTILL_LOAD(low, &lanes);
-    POTSTILL_LOAD(high, reinterpret_cast<const char*>(&lanes) + sizeof(low));
-    low += high;
-    QuarterLanes first, second;
-    POTSTILL_LOAD(first, &low);
-    POTSTILL_LOAD(second, reinterpret_cast<const char*>(&low) + sizeof(first));
-    first += second;
-    return (first[0] + first[2]) + (first[1] + first[3]);
-}
-
-// The numbers of one slot as floats, padded with zeros to whole vectors.
-POTSTILL_INLINE const float* as_floats(const float* source, float* room, std::size_t size,
-                                       std::size_t padded) {
-    if (size == padded) return source;
-    for (std::size_t d = 0; d < size; ++d) room[d] = source[d];
-    for (std::size_t d = size; d < padded; ++d) room[d] = 0;
-    return room;
-}
-
-POTSTILL_INLINE const float* as_floats(const bf16* source, float* room, std::size_t size,
-                                       std::size_t padded) {
-    for (std::size_t d = 0; d < size; ++d) room[d] = widen(source[d]);
-    for (std::size_t d = size; d < padded; ++d) room[d] = 0;
-    return room;
-}
-
-// Positions begin .. begin + kChunkKeys as floats; zeros from `end` on.
+// Asks for the numbers of a slot, which are read soon.
 template <typename T>
-POTSTILL_INLINE void gather(const AttentionTile<T>& tile, const T* cache, std::size_t begin, std::size_t end,
-                            AttentionScratch& scratch, KeyRows& rows) {
-    const std::size_t padded = padded_head(tile.head_size);
+POTSTILL_INLINE void fetch(const T* row, std::size_t size) {
+    for (std::size_t d = 0; d < size; d += 64 / sizeof(T)) __builtin_prefetch(row + d);
+}
+
+// Where the numbers of a chunk's positions lie, in elements; those from `end` on nowhere.
+struct Places {
+    std::array<std::size_t, kChunkKeys> at;
+    std::size_t count;
+};
+
+template <typename T>
+POTSTILL_INLINE void find_places(const AttentionTile<T>& tile, std::size_t begin, std::size_t end,
+                                 Places& places) {
+    places.count = begin < end ? std::min(kChunkKeys, end - begin) : 0;
+    std::size_t block = begin / tile.block_size, offset = begin % tile.block_size;
+    for (std::size_t j = 0; j < places.count; ++j) {
+        const auto slot = tile.block_table == nullptr
+                              ? begin + j
+                              : static_cast<std::size_t>(tile.block_table[block]) * tile.block_size + offset;
+        places.at[j] = slot * tile.slot_stride;
+        if (++offset == tile.block_size) offset = 0, ++block;
+    }
+}
+
+// The rows of a chunk, zeros where there are none. Those of `ahead` are fetched, which are read next.
+template <typename T>
+POTSTILL_INLINE void list_rows(const AttentionTile<T>& tile, const T* cache, const Places& places,
+                               const T* ahead, const Places& next, const AttentionScratch& scratch,
+                               KeyRows<T>& rows) {
     for (std::size_t j = 0; j < kChunkKeys; ++j) {
-        const std::size_t position = begin + j;
-        if (position >= end) {
-            rows[j] = scratch.zeros.data();
-            continue;
-        }
-        std::size_t slot = position;
-        if (tile.block_table != nullptr) {
-            const auto block = static_cast<std::size_t>(tile.block_table[position / tile.block_size]);
-            slot = block * tile.block_size + position % tile.block_size;
-        }
-        rows[j] = as_floats(cache + slot * tile.slot_stride, scratch.keys.data() + j * padded, tile.head_size,
-                            padded);
+        rows[j] = j < places.count ? cache + places.at[j] : reinterpret_cast<const T*>(scratch.zeros.data());
+    }
+    for (std::size_t j = 0; j < next.count; ++j) fetch(ahead + next.at[j], tile.head_size);
+}
+
+// The same numbers as floats, padded with zeros to whole vectors: worth it where many queries read them.
+template <typename T>
+POTSTILL_INLINE void widen_rows(const AttentionTile<T>& tile, const KeyRows<T>& rows,
+                                AttentionScratch& scratch, KeyRows<float>& wide) {
+    const std::size_t D = tile.head_size, padded = padded_head(D);
+    for (std::size_t j = 0; j < kChunkKeys; ++j) {
+        float* room = scratch.keys.data() + j * padded;
+        for (std::size_t d = 0; d < D; ++d) room[d] = widen(rows[j][d]);
+        for (std::size_t d = D; d < padded; ++d) room[d] = 0;
+        wide[j] = room;
     }
 }
 
 // Products of `kRows` queries with every key of a chunk.
-template <std::size_t kRows>
-POTSTILL_INLINE void dot_rows(const float* q, const KeyRows& keys, std::size_t num_keys, std::size_t padded,
-                              float* scores) {
-    for (std::size_t j = 0; j < num_keys; j += 4) {
-        Lanes sums[kRows][4] = {};
-        for (std::size_t d = 0; d < padded; d += kLanesOf) {
-            Lanes key[4];
-            for (std::size_t i = 0; i < 4; ++i) POTSTILL_LOAD(key[i], keys[j + i] + d);
+template <std::size_t kRows, typename T>
+POTSTILL_INLINE void dot_rows(const float* q, const KeyRows<T>& keys, std::size_t num_keys,
+                              std::size_t padded, float* scores) {
+    constexpr std::size_t kTogether = kRows == 1 ? 8 : 4;
+    for (std::size_t j = 0; j < num_keys; j += kTogether) {
+        Lanes sums[kRows][kTogether] = {};
+        for (std::size_t d = 0; d < padded; d += kVectorLanes) {
+            Lanes key[kTogether];
+            for (std::size_t i = 0; i < kTogether; ++i) load_lanes(key[i], keys[j + i] + d);
             for (std::size_t r = 0; r < kRows; ++r) {
                 Lanes query;
                 POTSTILL_LOAD(query, q + r * padded + d);
-                for (std::size_t i = 0; i < 4; ++i) sums[r][i] += query * key[i];
+                for (std::size_t i = 0; i < kTogether; ++i) sums[r][i] += query * key[i];
             }
         }
         for (std::size_t r = 0; r < kRows; ++r) {
-            for (std::size_t i = 0; i < 4; ++i) scores[r * kChunkKeys + j + i] = sum_lanes(sums[r][i]);
+            for (std::size_t i = 0; i < kTogether; i += 4)
+                sum_four(sums[r] + i, scores + r * kChunkKeys + j + i);
         }
     }
 }
 
-// out += weights times values, one key after the other.
-template <std::size_t kRows>
-POTSTILL_INLINE void weigh_rows(const float* weights, const KeyRows& values, std::size_t num_keys,
-                                std::size_t padded, float* out) {
-    for (std::size_t d = 0; d < padded; d += kLanesOf) {
-        Lanes sums[kRows];
-        for (std::size_t r = 0; r < kRows; ++r) POTSTILL_LOAD(sums[r], out + r * padded + d);
-        for (std::size_t j = 0; j < num_keys; ++j) {
-            Lanes value;
-            POTSTILL_LOAD(value, values[j] + d);
-            for (std::size_t r = 0; r < kRows; ++r) sums[r] += weights[r * kChunkKeys + j] * value;
-        }
-        for (std::size_t r = 0; r < kRows; ++r) POTSTILL_STORE(out + r * padded + d, sums[r]);
+// out += weights times values, one key after the other, over `kVectors` vectors from number `d` on.
+template <std::size_t kRows, std::size_t kVectors, typename T>
+POTSTILL_INLINE void weigh_columns(const float* weights, const KeyRows<T>& values, std::size_t num_keys,
+                                   std::size_t padded, std::size_t d, float* out) {
+    Lanes sums[kRows][kVectors];
+    for (std::size_t r = 0; r < kRows; ++r) {
+        for (std::size_t i = 0; i < kVectors; ++i)
+            POTSTILL_LOAD(sums[r][i], out + r * padded + d + i * kVectorLanes);
     }
+    for (std::size_t j = 0; j < num_keys; ++j) {
+        Lanes value[kVectors];
+        for (std::size_t i = 0; i < kVectors; ++i) load_lanes(value[i], values[j] + d + i * kVectorLanes);
+        for (std::size_t r = 0; r < kRows; ++r) {
+            const float weight = weights[r * kChunkKeys + j];
+            for (std::size_t i = 0; i < kVectors; ++i) sums[r][i] += weight * value[i];
+        }
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+        for (std::size_t i = 0; i < kVectors; ++i)
+            POTSTILL_STORE(out + r * padded + d + i * kVectorLanes, sums[r][i]);
+    }
+}
+
+template <std::size_t kRows, typename T>
+POTSTILL_INLINE void weigh_rows(const float* weights, const KeyRows<T>& values, std::size_t num_keys,
+                                std::size_t padded, float* out) {
+    std::size_t d = 0;
+    for (; d + 4 * kVectorLanes <= padded; d += 4 * kVectorLanes) {
+        weigh_columns<kRows, 4>(weights, values, num_keys, padded, d, out);
+    }
+    for (; d < padded; d += kVectorLanes) weigh_columns<kRows, 1>(weights, values, num_keys, padded, d, out);
 }
 
 POTSTILL_INLINE float tanh_of(float x) {
@@ -152,7 +164,7 @@ POTSTILL_INLINE void soften(float* scores, float& peak, float& mass, float* out,
     for (std::size_t j = 0; j < kChunkKeys; ++j) scores[j] = exp_nonpositive(scores[j] - shift);
     Lanes low, high;
     POTSTILL_LOAD(low, scores);
-    POTSTILL_LOAD(high, scores + kLanesOf);
+    POTSTILL_LOAD(high, scores + kVectorLanes);
     low += high;
     mass += sum_lanes(low);
 }
@@ -173,30 +185,59 @@ POTSTILL_INLINE void soften_row(const AttentionTile<T>& tile, std::size_t r, std
     soften(scores, sums.peak[r], sums.mass[r], sums.out + r * padded, padded);
 }
 
+// Rows of a tile by a chunk of keys, four rows at a time where there are four.
+template <typename T>
+POTSTILL_INLINE void dot_tile(const float* q, std::size_t num_rows, const KeyRows<T>& keys,
+                              std::size_t num_keys, std::size_t padded, float* scores) {
+    const std::size_t fours = num_rows < kRowStep ? 0 : round_up(num_rows, kRowStep);
+    for (std::size_t r = 0; r < fours; r += kRowStep) {
+        dot_rows<kRowStep>(q + r * padded, keys, num_keys, padded, scores + r * kChunkKeys);
+    }
+    for (std::size_t r = fours; r < num_rows; ++r) {
+        dot_rows<1>(q + r * padded, keys, num_keys, padded, scores + r * kChunkKeys);
+    }
+}
+
+template <typename T>
+POTSTILL_INLINE void weigh_tile(const float* scores, std::size_t num_rows, const KeyRows<T>& values,
+                                std::size_t num_keys, std::size_t padded, float* out) {
+    const std::size_t fours = num_rows < kRowStep ? 0 : round_up(num_rows, kRowStep);
+    for (std::size_t r = 0; r < fours; r += kRowStep) {
+        weigh_rows<kRowStep>(scores + r * kChunkKeys, values, num_keys, padded, out + r * padded);
+    }
+    for (std::size_t r = fours; r < num_rows; ++r) {
+        weigh_rows<1>(scores + r * kChunkKeys, values, num_keys, padded, out + r * padded);
+    }
+}
+
 template <typename T>
 POTSTILL_INLINE void attend_chunk(const AttentionTile<T>& tile, std::size_t begin, std::size_t end,
                                   AttentionScratch& scratch, SoftSums sums) {
     const std::size_t padded = padded_head(tile.head_size), num_rows = tile.num_rows();
     const std::size_t num_keys = std::min(kChunkKeys, round_up(end - begin, 4));
-    const std::size_t fours = num_rows < kRowStep ? 0 : round_up(num_rows, kRowStep);
+    // Widening what few queries read costs more than they do.
+    const bool is_wide = padded != tile.head_size || (num_rows > 2 * kRowStep && sizeof(T) < sizeof(float));
     float *scores = scratch.scores.data(), *q = scratch.q.data();
-    KeyRows rows;
-    gather(tile, tile.keys, begin, end, scratch, rows);
-    for (std::size_t r = 0; r < fours; r += kRowStep) {
-        dot_rows<kRowStep>(q + r * padded, rows, num_keys, padded, scores + r * kChunkKeys);
+    KeyRows<T> rows;
+    KeyRows<float> wide;
+    Places places, next;
+    find_places(tile, begin, end, places);
+    find_places(tile, begin + kChunkKeys, tile.num_keys, next);
+    list_rows(tile, tile.keys, places, tile.values, places, scratch, rows);
+    if (is_wide) {
+        widen_rows(tile, rows, scratch, wide);
+        dot_tile(q, num_rows, wide, num_keys, padded, scores);
+    } else {
+        dot_tile(q, num_rows, rows, num_keys, padded, scores);
     }
-    for (std::size_t r = fours; r < num_rows; ++r) {
-        dot_rows<1>(q + r * padded, rows, num_keys, padded, scores + r * kChunkKeys);
-    }
-    for (std::size_t r = 0; r < std::max(fours, num_rows); ++r) {
-        soften_row(tile, r, begin, scores + r * kChunkKeys, sums);
-    }
-    gather(tile, tile.values, begin, end, scratch, rows);
-    for (std::size_t r = 0; r < fours; r += kRowStep) {
-        weigh_rows<kRowStep>(scores + r * kChunkKeys, rows, num_keys, padded, sums.out + r * padded);
-    }
-    for (std::size_t r = fours; r < num_rows; ++r) {
-        weigh_rows<1>(scores + r * kChunkKeys, rows, num_keys, padded, sums.out + r * padded);
+    const std::size_t padded_rows = num_rows < kRowStep ? num_rows : round_up(num_rows, kRowStep);
+    for (std::size_t r = 0; r < padded_rows; ++r) soften_row(tile, r, begin, scores + r * kChunkKeys, sums);
+    list_rows(tile, tile.values, places, tile.keys, next, scratch, rows);
+    if (is_wide) {
+        widen_rows(tile, rows, scratch, wide);
+        weigh_tile(scores, num_rows, wide, num_keys, padded, sums.out);
+    } else {
+        weigh_tile(scores, num_rows, rows, num_keys, padded, sums.out);
     }
 }
 
