@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -68,13 +69,14 @@ Matrix multiply(const Array<float, 2>& x, const PackedMatrix& matrix,
     if (bias && bias->size() != N)
         throw std::invalid_argument("bias must have one entry a row of the matrix");
     const Epilogue epilogue{bias ? bias->data() : nullptr, act_of(act), false};
-    auto* out = new std::vector<float>(M * N);
-    nb::capsule owner(out, [](void* pointer) noexcept { delete static_cast<std::vector<float>*>(pointer); });
+    auto* out = new AlignedBytes(AlignedBytes::unwritten(std::max<std::size_t>(M * N, 1) * sizeof(float)));
+    nb::capsule owner(out, [](void* pointer) noexcept { delete static_cast<AlignedBytes*>(pointer); });
+    auto* numbers = reinterpret_cast<float*>(out->data());
     {
         nb::gil_scoped_release unlocked;
-        linear_by_team(x.data(), M, matrix, out->data(), epilogue);
+        linear_by_team(x.data(), M, matrix, numbers, epilogue);
     }
-    return {out->data(), {M, N}, owner};
+    return {numbers, {M, N}, owner};
 }
 
 nb::ndarray<nb::numpy, float, nb::ndim<1>> row_of(const PackedMatrix& matrix, std::size_t row) {

@@ -98,18 +98,25 @@ void widen_row(const bf16* source, std::size_t count, float* target) {
 
 }  // namespace
 
-AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
-    if (size == 0) return;
-    // Large pages spare the processor most of its look-ups of addresses in a matrix that is read from end to
-    // end.
+AlignedBytes::AlignedBytes(std::size_t size) {
+    *this = unwritten(size);
+    if (size > 0) std::memset(data(), 0, size);
+}
+
+AlignedBytes AlignedBytes::unwritten(std::size_t size) {
+    AlignedBytes made;
+    if (size == 0) return made;
+    // Large pages spare the processor most of its look-ups of addresses in what is read from end to end, and
+    // the system most of its work when new memory is written.
     const bool is_large = size >= kLargePage;
     const std::size_t alignment = is_large ? kLargePage : kLine;
-    bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, round_up_to(size, alignment))));
-    if (!bytes_) throw std::bad_alloc();
+    made.bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, round_up_to(size, alignment))));
+    if (!made.bytes_) throw std::bad_alloc();
+    made.size_ = size;
 #ifdef __linux__
-    if (is_large) madvise(bytes_.get(), round_up_to(size, alignment), MADV_HUGEPAGE);
+    if (is_large) madvise(made.data(), round_up_to(size, alignment), MADV_HUGEPAGE);
 #endif
-    std::memset(bytes_.get(), 0, size);
+    return made;
 }
 
 PackedMatrix::PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind)

@@ -29,11 +29,13 @@ constexpr std::size_t round_up_to(std::size_t count, std::size_t step) {
 }
 constexpr std::size_t num_groups(std::size_t columns) { return (columns + kGroup - 1) / kGroup; }
 
-// Zeroed memory that begins at a cache line; std::bad_alloc where there is too little.
+// Memory that begins at a cache line, in large pages where it is large; std::bad_alloc where there is too
+// little.
 class AlignedBytes {
   public:
     AlignedBytes() = default;
-    explicit AlignedBytes(std::size_t size);
+    explicit AlignedBytes(std::size_t size);          // zeroed
+    static AlignedBytes unwritten(std::size_t size);  // holding anything
 
     std::byte* data() const { return bytes_.get(); }
     std::size_t size() const { return size_; }
