@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from potstill.layers.kv_cache import PagedKVCache, PagedRows, attention_over
+from potstill.layers.kv_cache import PagedKVCache, PagedRows, attend_native, attend_plain, padded_tables
 from potstill.layers.padding import Places, pad, real_places, unpad
 
 
@@ -80,9 +81,15 @@ class PromptRows:
     def of(
         cls, block_tables: Sequence[Sequence[int]], lengths: Sequence[int], cache: PagedKVCache
     ) -> "PromptRows":
-        # Read as rows whose last token is run, which is how attention that is causal shows all of a prompt.
-        rows = PagedRows.of(block_tables, [length - 1 for length in lengths], [1] * len(lengths), cache)
-        return cls(rows.block_tables, rows.num_cached + 1)
+        assert all(
+            1 <= length <= len(table) * cache.block_size
+            for table, length in zip(block_tables, lengths, strict=True)
+        ), "a prompt longer than its blocks, or none"
+        tables = padded_tables(block_tables).astype(np.int32)
+        return cls(
+            torch.from_numpy(tables).to(cache.device),
+            torch.tensor(lengths, dtype=torch.int32, device=cache.device),
+        )
 
     def twice(self) -> "PromptRows":
         """The prompt of one sequence for two."""

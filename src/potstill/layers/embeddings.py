@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from potstill.layers.initial import drawn
+
 
 class TokenEmbedding(nn.Module):
     """Rows of a table times `scale`.
@@ -14,9 +16,8 @@ class TokenEmbedding(nn.Module):
 
     def __init__(self, num_tokens: int, size: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_tokens, size))
+        self.weight = drawn(num_tokens, size)
         self.scale = scale
-        nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """token_ids [N] to [N, E]."""
@@ -31,9 +32,8 @@ class PositionEmbedding(nn.Module):
 
     def __init__(self, num_positions: int, size: int, offset: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(offset + num_positions, size))
+        self.weight = drawn(offset + num_positions, size)
         self.offset = offset
-        nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, positions: Tensor) -> Tensor:
         """positions [N] int64 to [N, E]."""

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch  # before the kernels, so that both share one pool of threads
+from numpy.typing import NDArray
 from torch import Tensor
 
 from potstill import _native
@@ -90,26 +92,22 @@ class PagedRows:
         cache: PagedKVCache,
     ) -> "PagedRows":
         _check_rows(block_tables, num_cached, num_new, cache)
-        new = torch.tensor(num_new, dtype=torch.int64)  # [B]
-        cached = torch.tensor(num_cached, dtype=torch.int64)
-        ends = new.cumsum(0)
-        rows = torch.repeat_interleave(torch.arange(len(new)), new)  # [N]
-        positions = torch.arange(len(rows)) - (ends - new)[rows] + cached[rows]  # [N]
-
-        widest = max((len(table) for table in block_tables), default=0)
-        tables = torch.tensor(
-            [[*table, *[0] * (widest - len(table))] for table in block_tables], dtype=torch.int64
-        ).view(len(new), widest)
+        # In NumPy: each of torch's operations would wake its threads for some numbers.
+        new = np.array(num_new, dtype=np.int64)  # [B]
+        cached = np.array(num_cached, dtype=np.int64)
+        ends = new.cumsum()
+        rows = np.repeat(np.arange(len(new)), new)  # [N]
+        positions = np.arange(len(rows)) - (ends - new)[rows] + cached[rows]  # [N]
+        tables = padded_tables(block_tables)
         slots = tables[rows, positions // cache.block_size] * cache.block_size + positions % cache.block_size
-        starts = torch.cat([torch.zeros(1, dtype=torch.int64), ends])
-        device = cache.device
-        return cls(
-            tables.int().to(device),
-            starts.int().to(device),
-            cached.int().to(device),
-            positions.to(device),
-            slots.to(device),
+        arrays = (
+            tables.astype(np.int32),
+            np.concatenate([[0], ends]).astype(np.int32),
+            cached.astype(np.int32),
+            positions,
+            slots,
         )
+        return cls(*(torch.from_numpy(array).to(cache.device) for array in arrays))
 
     def twice(self) -> "PagedRows":
         """The one token of one sequence as two of the same place."""
@@ -120,6 +118,15 @@ class PagedRows:
             self.positions.repeat(2),
             self.slots.repeat(2),
         )
+
+
+def padded_tables(block_tables: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """[B, max blocks], padded with 0."""
+    widest = max((len(table) for table in block_tables), default=0)
+    tables = np.zeros((len(block_tables), widest), dtype=np.int64)
+    for row, table in zip(tables, block_tables, strict=True):
+        row[: len(table)] = table
+    return tables
 
 
 class PagedAttention:

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from potstill.layers.initial import drawn
+
 
 class RelativeBias(nn.Module):
     """A number a head for each bucket of distances (Raffel et al. 2020, arXiv:1910.10683, section 2.1).
@@ -17,8 +19,7 @@ class RelativeBias(nn.Module):
     def __init__(self, num_buckets: int, max_distance: int, num_heads: int, *, bidirectional: bool) -> None:
         super().__init__()
         self.max_distance, self.bidirectional = max_distance, bidirectional
-        self.weight = nn.Parameter(torch.empty(num_buckets, num_heads))
-        nn.init.normal_(self.weight, std=0.02)
+        self.weight = drawn(num_buckets, num_heads)
         # Not a buffer: it follows from the numbers above, and checkpoints do not hold it.
         self._buckets = torch.empty(0, dtype=torch.int64, device="cpu")
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from potstill.layers.initial import drawn
+
 
 class TransposedLinear(nn.Module):
     """x W + b with W [in, out], as GPT-2's checkpoints keep it."""
@@ -10,9 +12,8 @@ class TransposedLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        self.weight = drawn(in_features, out_features)
         self.bias = nn.Parameter(torch.zeros(out_features))
-        nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, in] to [N, out]."""
