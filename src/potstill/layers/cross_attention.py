@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from potstill.layers.kv_cache import PagedKVCache, PagedRows, attend_native, attend_plain, padded_tables
+from potstill.layers.kv_cache import PagedKVCache, PagedRows, attention_over, padded_tables
 from potstill.layers.padding import Places, pad, real_places, unpad
 
 
