@@ -12,6 +12,7 @@ from potstill.layers.attention import PackedAttention
 from potstill.models.decoder import Decoder
 from potstill.models.export import save_decoder
 from potstill.models.load import load_decoder
+from potstill.models.native_decoder import NativeRunner
 from potstill.progress import Silent
 from potstill.tokenization.load import load_tokenizer
 
@@ -116,3 +117,20 @@ def test_our_logits_are_those_of_transformers(
         got = decoder.logits(decoder(token_ids, PackedAttention([len(token_ids)]))[-8:])
     assert expected.std() > 1
     torch.testing.assert_close(got, expected, atol=2e-3, rtol=0)
+
+
+def test_the_native_program_gives_the_logits_of_the_modules(
+    gemma: Path, decoder: Decoder, continuations: list[list[int]]
+) -> None:
+    """Longer than the window again; what eight bits a weight cost is told as a divergence in nats."""
+    token_ids = torch.tensor([token_id for ids in continuations for token_id in ids] * 2)[:700]
+    with torch.inference_mode():
+        expected = decoder.logits(decoder(token_ids, PackedAttention([len(token_ids)]))[-64:])
+        exact = NativeRunner.of(load_decoder(gemma, dtype=torch.float32), "fp32")
+        got = exact.logits(exact.hidden_of_whole(token_ids, [len(token_ids)])[-64:])
+        torch.testing.assert_close(got, expected, atol=2e-3, rtol=0)
+        del exact
+        rounded = NativeRunner.of(load_decoder(gemma, dtype=torch.bfloat16), "int8")
+        logprobs = rounded.logits(rounded.hidden_of_whole(token_ids, [len(token_ids)])[-64:]).log_softmax(-1)
+    wanted = expected.log_softmax(-1)
+    assert (wanted.exp() * (wanted - logprobs)).sum(-1).mean() < 0.02
