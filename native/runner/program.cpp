@@ -10,6 +10,9 @@
 namespace potstill {
 namespace {
 
+// Above any model's, and so small that products of them are sizes.
+constexpr std::size_t kMostLayers = 1 << 16, kMostHeads = 1 << 20;
+
 void require(bool holds, const char* text) {
     if (!holds) throw std::invalid_argument(text);
 }
@@ -93,6 +96,7 @@ void Program::store(std::size_t layer, View keys, View values) {
     check_width(keys, keys.width, "keys");
     check_width(values, keys.width, "values");
     require(stored_width_ == 0 || stored_width_ == keys.width, "all layers store keys of one width");
+    require(layer < kMostLayers, "there are not so many layers");
     stored_width_ = keys.width;
     num_layers_ = std::max(num_layers_, layer + 1);
     uses_cache_ = true;
@@ -113,6 +117,9 @@ void Program::attend(AttendArguments given) {
     require(heads.num_heads > 0 && heads.num_kv_heads > 0 && heads.head_size > 0 &&
                 heads.num_heads % heads.num_kv_heads == 0,
             "num_heads must be a multiple of num_kv_heads, and none 0");
+    require(std::max(heads.num_heads, heads.head_size) < kMostHeads,
+            "there are not so many heads, nor as large");
+    require(given.layer < kMostLayers, "there are not so many layers");
     check_width(given.q, heads.num_heads * heads.head_size, "q");
     check_width(given.out, heads.num_heads * heads.head_size, "out");
     require(!given.window || *given.window >= 1, "window must be at least 1");

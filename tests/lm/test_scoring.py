@@ -7,7 +7,9 @@ import torch
 from potstill.errors import DamagedError, UsageError
 from potstill.lm import scoring
 from potstill.lm.context import Context
+from potstill.lm.decoder import NeuralDecoder
 from potstill.models.decoder import Decoder
+from potstill.models.native_decoder import NativeRunner
 from potstill.models.runner import TorchRunner
 
 
@@ -39,6 +41,17 @@ def test_scores_equal_the_definition_token_by_token(name, batch_tokens, request)
     got = scoring.score_targets(model, requests, batch_tokens=batch_tokens)
     expected = [score_slowly(model, *asked) for asked in requests]
     torch.testing.assert_close(torch.tensor(got), torch.tensor(expected), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gemma", "llama"])
+def test_the_native_program_scores_as_the_modules_do(name, request):
+    model = request.getfixturevalue(name)
+    requests = some_requests(model.vocab_size, shortest_prompt=1 - model.num_prepended)
+    expected = scoring.score_targets(model, requests, batch_tokens=24)
+    native = NeuralDecoder(NativeRunner.of(model.decoder, "fp32"), bos_id=model.bos_id, kv_bytes=1 << 20)
+    for batch_tokens in (24, 4096):
+        got = scoring.score_targets(native, requests, batch_tokens=batch_tokens)
+        torch.testing.assert_close(torch.tensor(got), torch.tensor(expected), rtol=1e-4, atol=1e-3)
 
 
 def test_what_requests_share_is_run_once(gemma, monkeypatch):
