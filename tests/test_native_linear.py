@@ -79,11 +79,19 @@ def test_a_row_is_alike_alone_in_every_batch_and_with_any_threads(kind):
         expected = _native.linear(x, matrix)
         for num_threads in (1, 2, 3):
             torch.set_num_threads(num_threads)
-            for M in range(1, 68):
+            for M in range(1, 68) if num_threads == 1 else (1, 7, 9, 33, 67):
                 got = _native.linear(x[67 - M :].contiguous(), matrix)
                 np.testing.assert_array_equal(got, expected[67 - M :])
     finally:
         torch.set_num_threads(before)
+
+
+def test_rows_too_wide_for_the_caches_are_alike_alone():
+    """Such outputs are written past the caches, one row of them is not."""
+    x, matrix = normal(9, 8), _native.PackedMatrix(normal(131_076, 8, seed=1), "int8")
+    together = _native.linear(x, matrix)
+    for row in (0, 4, 8):
+        np.testing.assert_array_equal(_native.linear(x[row : row + 1], matrix)[0], together[row])
 
 
 @pytest.mark.parametrize("kind", KINDS)

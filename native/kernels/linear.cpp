@@ -6,6 +6,10 @@
 #include "kernels/simd.hpp"
 #include "kernels/threads.hpp"
 
+#ifdef POTSTILL_X86_KERNELS
+#include <xmmintrin.h>
+#endif
+
 namespace potstill {
 namespace {
 
@@ -50,18 +54,44 @@ POTSTILL_CLONES void finish(const MatrixTile& tile, const Epilogue& epilogue, st
     }
 }
 
-// Which part of the panel after this one a row block fetches: all blocks together fetch it once, so that it
-// is there when its turn comes and memory is read without a pause.
-void look_ahead(MatrixTile& tile, const std::byte* next, std::size_t panel_bytes, std::size_t block,
-                std::size_t num_blocks) {
-    const std::size_t lines = (panel_bytes + 63) / 64, steps = num_groups(tile.columns);
-    tile.lines_ahead = (lines + num_blocks * steps - 1) / std::max<std::size_t>(num_blocks * steps, 1);
-    const std::size_t begin = block * steps * tile.lines_ahead;
-    if (next == nullptr || begin >= lines) {
-        tile.lines_ahead = 0;
-        return;
+#ifdef POTSTILL_X86_KERNELS
+// Whether `out` is so large that it leaves the caches before it is read. It is then written past them, for a
+// line that is not there would be read from memory only to be overwritten.
+bool is_streamed(const float* out, std::size_t num_rows, std::size_t out_stride, const Epilogue& epilogue) {
+    constexpr std::size_t kLarge = std::size_t{1} << 20;  // floats
+    const bool is_bare = epilogue.bias == nullptr && epilogue.act == Act::none && !epilogue.accumulate;
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(out) % 16 == 0 && out_stride % 4 == 0;
+    return is_bare && is_aligned && num_rows * out_stride >= kLarge;
+}
+
+void stream(const MatrixTile& tile, float* out, std::size_t out_stride) {
+    for (std::size_t r = 0; r < tile.num_rows; ++r) {
+        for (std::size_t n = 0; n < kLanes; n += 4) {
+            _mm_stream_ps(out + r * out_stride + n, _mm_load_ps(tile.sums + r * kLanes + n));
+        }
     }
-    tile.ahead = next + begin * 64;
+}
+
+// Before a barrier: what was written past the caches is seen by other threads.
+void end_stream() { _mm_sfence(); }
+#else
+bool is_streamed(const float*, std::size_t, std::size_t, const Epilogue&) { return false; }
+void stream(const MatrixTile&, float*, std::size_t) {}
+void end_stream() {}
+#endif
+
+constexpr std::size_t kNear = 8192;  // bytes that are on their way while a panel is read once
+
+// What a row block fetches while it computes, so that memory is read without a pause. A panel that only one
+// block reads is fetched a little before it is read; else all blocks together fetch the panel after this one.
+void look_ahead(MatrixTile& tile, std::size_t panel_bytes, std::size_t block, std::size_t num_blocks) {
+    const std::size_t lines = (panel_bytes + 63) / 64,
+                      steps = std::max<std::size_t>(num_groups(tile.columns), 1);
+    tile.is_near = num_blocks == 1;
+    tile.lines_ahead = (lines + num_blocks * steps - 1) / (num_blocks * steps);
+    const std::size_t begin = block * steps * tile.lines_ahead;
+    tile.ahead = tile.w + (tile.is_near ? kNear : panel_bytes + begin * 64);
+    if (begin >= lines) tile.lines_ahead = 0;
 }
 
 }  // namespace
@@ -71,6 +101,7 @@ void linear(std::size_t thread, std::size_t num_threads, const Activations& x, s
     const TileKernel multiply = best_kernel(w.kind());
     const Share panels = share_of(w.num_panels(), thread, num_threads);
     const std::size_t num_blocks = (num_rows + kTileRows - 1) / kTileRows;
+    const bool past_caches = is_streamed(out, num_rows, out_stride, epilogue);
     alignas(64) float sums[kTileRows * kLanes];
     MatrixTile tile{};
     tile.record_bytes = Activations::record_bytes(w.columns(), w.kind());
@@ -83,12 +114,17 @@ void linear(std::size_t thread, std::size_t num_threads, const Activations& x, s
             const std::size_t row = num_rows * block / num_blocks;
             tile.num_rows = num_rows * (block + 1) / num_blocks - row;
             tile.x = x.data() + row * tile.record_bytes;
-            look_ahead(tile, panel + 1 < panels.end ? w.panel(panel + 1) : nullptr, w.panel_bytes(), block,
-                       num_blocks);
+            tile.lines_ahead = 0;
+            if (panel + 1 < panels.end) look_ahead(tile, w.panel_bytes(), block, num_blocks);
             multiply(tile);
-            finish(tile, epilogue, output, count, out + row * out_stride, out_stride);
+            if (past_caches && count == kLanes) {
+                stream(tile, out + row * out_stride + output, out_stride);
+            } else {
+                finish(tile, epilogue, output, count, out + row * out_stride, out_stride);
+            }
         }
     }
+    if (past_caches) end_stream();
 }
 
 void linear_by_team(const float* x, std::size_t num_rows, const PackedMatrix& w, float* out,

@@ -30,7 +30,7 @@ POTSTILL_BF16 void multiply(const MatrixTile& tile) {
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) low[r] = high[r] = _mm512_setzero_ps();
     for (std::size_t begin = 0; begin < pairs; begin += kGroup / 2) {
-        ahead = fetch_ahead(ahead, tile.lines_ahead);
+        ahead = fetch_ahead(ahead, tile);
         const std::byte* end = x + std::min(kGroup / 2, pairs - begin) * 4;
 #pragma GCC unroll 4
         for (; x < end; x += 4, w += 4 * kLanes) {

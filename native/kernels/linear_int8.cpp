@@ -43,7 +43,7 @@ POTSTILL_VNNI void multiply(const MatrixTile& tile) {
     for (std::size_t group = 0; group < groups; ++group) {
         // The sums stay in memory: the registers are for the dot products.
         std::atomic_signal_fence(std::memory_order_seq_cst);
-        ahead = fetch_ahead(ahead, tile.lines_ahead);
+        ahead = fetch_ahead(ahead, tile);
         __m512i low[R], high[R];
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < R; ++r) low[r] = high[r] = four_inputs(starts + r * record);

@@ -21,8 +21,11 @@ struct MatrixTile {
     std::size_t columns;
     const std::byte* w;  // the panel
     float* sums;
-    const std::byte* ahead;   // of the next panel, what this call is to fetch into the cache:
-    std::size_t lines_ahead;  // that many lines of 64 bytes for each kGroup columns
+    // What this call is to fetch for those after it: that many lines of 64 bytes for each kGroup columns,
+    // into the nearest cache where they are wanted at once and only once.
+    const std::byte* ahead;
+    std::size_t lines_ahead;
+    bool is_near;
 };
 
 using TileKernel = void (*)(const MatrixTile&);

@@ -17,10 +17,15 @@
 
 namespace potstill {
 
-// Fetches the tile's part of the next panel that belongs to one group of columns.
-inline const std::byte* fetch_ahead(const std::byte* ahead, std::size_t num_lines) {
-    for (std::size_t line = 0; line < num_lines; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
-    return ahead + num_lines * 64;
+// Fetches the lines that belong to one group of columns, and gives where the next begin.
+inline const std::byte* fetch_ahead(const std::byte* ahead, const MatrixTile& tile) {
+    const std::byte* end = ahead + tile.lines_ahead * 64;
+    if (tile.is_near) {
+        for (; ahead != end; ahead += 64) __builtin_prefetch(ahead, 0, 3);
+    } else {
+        for (; ahead != end; ahead += 64) __builtin_prefetch(ahead, 0, 2);
+    }
+    return end;
 }
 
 }  // namespace potstill

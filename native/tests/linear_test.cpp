@@ -81,8 +81,15 @@ void kernels_agree(WeightKind kind, double tolerance) {
     prepared.prepare(0, 1, x.data(), kTileRows, K, K, kind);
     alignas(64) float best[kTileRows * kLanes], plain[kTileRows * kLanes];
     for (std::size_t rows = 1; rows <= kTileRows; ++rows) {
-        MatrixTile tile{
-            prepared.data(), Activations::record_bytes(K, kind), rows, K, w.panel(0), best, nullptr, 0};
+        MatrixTile tile{prepared.data(),
+                        Activations::record_bytes(K, kind),
+                        rows,
+                        K,
+                        w.panel(0),
+                        best,
+                        nullptr,
+                        0,
+                        false};
         best_kernel(kind)(tile);
         tile.sums = plain;
         plain_kernel(kind)(tile);
