@@ -204,6 +204,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written() -> None:
     refuses(ValueError, "float32 or bfloat16", cache=PagedKVCache(2, 3, 4, K, D, dtype=torch.float16))
     assert not cache.keys.any() and not cache.values.any()
     assert program.step(token_ids, rows, cache, wanted).shape == (1, V) and cache.keys[1].any()
+
+
+def test_logits_of_other_shapes_are_refused() -> None:
+    program, _ = small_decoder()
     with pytest.raises(ValueError, match="hidden must have the columns"):
         program.logits(torch.zeros(2, E + 1), torch.zeros(2, V))
     with pytest.raises(ValueError, match="out must have a row for each"):
