@@ -1,6 +1,7 @@
 """The native program of every family beside the torch modules it was packed from."""
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -215,6 +216,31 @@ def test_several_python_threads_may_step_one_runner(gemma: Decoder) -> None:
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@torch.inference_mode()
+def test_a_step_runs_without_pythons_lock(gemma: Decoder) -> None:
+    runner, token_ids = native(gemma), random_ids(45)
+    ran, held, interval = [], threading.Lock(), sys.getswitchinterval()
+    held.acquire()
+
+    def work() -> None:
+        with held:
+            ran.append(True)
+
+    other = threading.Thread(target=work)
+    other.start()
+    # Nobody is asked to give the lock up: the other thread gets it only where a step lets it go.
+    sys.setswitchinterval(1000)
+    try:
+        held.release()
+        for _ in range(1000):
+            if not ran:
+                logits_of(runner, token_ids, [45])
+        assert ran
+    finally:
+        sys.setswitchinterval(interval)
+        other.join()
 
 
 @torch.inference_mode()
