@@ -27,15 +27,14 @@ POTSTILL_BF16 void multiply(const MatrixTile& tile) {
     const std::byte* w = tile.w;
     const std::byte* ahead = tile.ahead;
     __m512 low[R], high[R];
-#pragma GCC unroll 8
+    POTSTILL_UNROLL
     for (std::size_t r = 0; r < R; ++r) low[r] = high[r] = _mm512_setzero_ps();
     for (std::size_t begin = 0; begin < pairs; begin += kGroup / 2) {
         ahead = fetch_ahead(ahead, tile);
         const std::byte* end = x + std::min(kGroup / 2, pairs - begin) * 4;
-#pragma GCC unroll 4
         for (; x < end; x += 4, w += 4 * kLanes) {
             const __m512bh low_weights = weights_at(w), high_weights = weights_at(w + 64);
-#pragma GCC unroll 8
+            POTSTILL_UNROLL
             for (std::size_t r = 0; r < R; ++r) {
                 const __m512bh inputs = two_inputs(x + r * record);
                 low[r] = _mm512_dpbf16_ps(low[r], low_weights, inputs);
@@ -43,7 +42,7 @@ POTSTILL_BF16 void multiply(const MatrixTile& tile) {
             }
         }
     }
-#pragma GCC unroll 8
+    POTSTILL_UNROLL
     for (std::size_t r = 0; r < R; ++r) {
         _mm512_store_ps(tile.sums + r * kLanes, low[r]);
         _mm512_store_ps(tile.sums + r * kLanes + 16, high[r]);

@@ -20,15 +20,14 @@ POTSTILL_AVX512 void multiply(const MatrixTile& tile) {
     const std::byte* w = tile.w;
     const std::byte* ahead = tile.ahead;
     __m512 low[R], high[R];
-#pragma GCC unroll 8
+    POTSTILL_UNROLL
     for (std::size_t r = 0; r < R; ++r) low[r] = high[r] = _mm512_setzero_ps();
     for (std::size_t begin = 0; begin < columns; begin += kGroup) {
         ahead = fetch_ahead(ahead, tile);
         const std::byte* end = x + std::min(kGroup, columns - begin) * 4;
-#pragma GCC unroll 4
         for (; x < end; x += 4, w += 4 * kLanes) {
             const __m512 low_weights = _mm512_load_ps(w), high_weights = _mm512_load_ps(w + 64);
-#pragma GCC unroll 8
+            POTSTILL_UNROLL
             for (std::size_t r = 0; r < R; ++r) {
                 const __m512 inputs = one_input(x + r * record);
                 low[r] = _mm512_fmadd_ps(low_weights, inputs, low[r]);
@@ -36,7 +35,7 @@ POTSTILL_AVX512 void multiply(const MatrixTile& tile) {
             }
         }
     }
-#pragma GCC unroll 8
+    POTSTILL_UNROLL
     for (std::size_t r = 0; r < R; ++r) {
         _mm512_store_ps(tile.sums + r * kLanes, low[r]);
         _mm512_store_ps(tile.sums + r * kLanes + 16, high[r]);

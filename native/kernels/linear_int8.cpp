@@ -38,29 +38,29 @@ POTSTILL_VNNI void multiply(const MatrixTile& tile) {
     const std::byte* w = tile.w;
     const std::byte* ahead = tile.ahead;
     float* sums = tile.sums;
-#pragma GCC unroll 16
+    POTSTILL_UNROLL
     for (std::size_t i = 0; i < 2 * R; ++i) _mm512_store_ps(sums + 16 * i, _mm512_setzero_ps());
     for (std::size_t group = 0; group < groups; ++group) {
         // The sums stay in memory: the registers are for the dot products.
         std::atomic_signal_fence(std::memory_order_seq_cst);
         ahead = fetch_ahead(ahead, tile);
         __m512i low[R], high[R];
-#pragma GCC unroll 8
+        POTSTILL_UNROLL
         for (std::size_t r = 0; r < R; ++r) low[r] = high[r] = four_inputs(starts + r * record);
         const __m512 low_scales = widen_scales(w), high_scales = widen_scales(w + kScaleBytes / 2);
         w += kScaleBytes;
-#pragma GCC unroll 16
+        POTSTILL_UNROLL_FOR_SPEED
         for (std::size_t k = 0; k < kGroup / 4; ++k) {
             const __m512i low_weights = _mm512_load_si512(w + k * 4 * kLanes);
             const __m512i high_weights = _mm512_load_si512(w + k * 4 * kLanes + 64);
-#pragma GCC unroll 8
+            POTSTILL_UNROLL
             for (std::size_t r = 0; r < R; ++r) {
                 const __m512i inputs = four_inputs(x + r * record + 4 * k);
                 low[r] = _mm512_dpbusd_epi32(low[r], low_weights, inputs);
                 high[r] = _mm512_dpbusd_epi32(high[r], high_weights, inputs);
             }
         }
-#pragma GCC unroll 8
+        POTSTILL_UNROLL
         for (std::size_t r = 0; r < R; ++r) {
             const __m512 x_scale = _mm512_castsi512_ps(four_inputs(x_scales + r * record));
             add_scaled(low[r], x_scale, low_scales, sums + r * kLanes);
