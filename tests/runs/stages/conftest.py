@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from runs.stages.faults import Faults
 from runs.stages.tiny_run import FinishedRun, command_environment, run_recipe, settle_the_machine
 from runs.stages.tiny_world import World, make_world
 
@@ -27,6 +28,13 @@ def _settled() -> Iterator[None]:
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="package")
+def faults(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    started = Faults(world.recipe, tmp_path_factory.mktemp("faults"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="package")

@@ -6,6 +6,7 @@ what it computes and not the start of Python and torch. A request is JSON:
     arguments  of `potstill`
     output     a folder for `stdout`, `stderr` and, of a command without fault, `points.json`: how many points
                each stage has
+    place      null, or the folder it runs in
     fault      null, or [stage, point, signal]: SIGKILL or another signal before that point of the stage;
                signal 0 is a disk that is full from there on
 
@@ -69,6 +70,8 @@ def call(request: dict[str, Any]) -> int:
     output = Path(request["output"])
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if request["place"]:
+        os.chdir(request["place"])
     points = StagePoints(request["fault"])
     points.install()
     code = 0

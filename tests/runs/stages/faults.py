@@ -37,9 +37,13 @@ class Faults:
     def distill(self, folder: Path, fault: tuple[str, int, int] | None = None) -> Ended:
         return self.call("distill", str(self._recipe), "--out", str(folder), fault=fault)
 
-    def call(self, *arguments: str, fault: tuple[str, int, int] | None = None) -> Ended:
+    def call(
+        self, *arguments: str, fault: tuple[str, int, int] | None = None, place: Path | None = None
+    ) -> Ended:
+        """`potstill` with these arguments; `place` is the folder it runs in, where that matters."""
         assert self._process.stdin and self._process.stdout
         request = {"arguments": arguments, "output": str(self._output), "fault": fault}
+        request["place"] = None if place is None else str(place)
         print(json.dumps(request), file=self._process.stdin, flush=True)
         code = int(self._process.stdout.readline())
         told = [(self._output / name).read_text() for name in ("stdout", "stderr")]

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,6 @@ from runs.stages.tiny_run import FinishedRun, hashes
 from runs.stages.tiny_world import World
 
 Spoil = Callable[[World], list[str]]
-
-
-@pytest.fixture(scope="module")
-def faults(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    started = Faults(world.recipe, tmp_path_factory.mktemp("faults"))
-    yield started
-    started.close()
 
 
 def check_one_line(ended: Ended, code: int, *parts: object) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from runs.stages.faults import Faults
 from runs.stages.tiny_world import LESSONS, World
 
 Potstill = Callable[..., CompletedProcess[str]]
@@ -116,11 +117,9 @@ def test_a_task_a_corpus_and_a_teacher_need_no_recipe(
     assert (tmp_path / "made" / "student" / "model.safetensors").is_file()
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(
-    world: World, potstill: Potstill, tmp_path: Path
-) -> None:
-    told = potstill("distill", world.recipe, "--dry-run")
-    assert told.returncode == 0, told.stderr
+def test_a_dry_run_prints_the_plan_and_writes_nothing(world: World, faults: Faults, tmp_path: Path) -> None:
+    told = faults.call("distill", str(world.recipe), "--dry-run", place=tmp_path)
+    assert told.code == 0, told.stderr
     header, *rows = told.stdout.splitlines()
     assert header.split() == ["stage", "work", "tokens", "time", "memory", "disk"]
     assert [row.split()[0] for row in rows] == [*STAGES, "total"]
@@ -128,8 +127,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert written_files(tmp_path) == set()
 
 
-def test_a_dry_run_as_json_gives_figures_for_what_computes(world: World, potstill: Potstill) -> None:
-    plan = json.loads(potstill("distill", world.recipe, "--dry-run", "--json").stdout)
+def test_a_dry_run_as_json_gives_figures_for_what_computes(
+    world: World, faults: Faults, tmp_path: Path
+) -> None:
+    told = faults.call("distill", str(world.recipe), "--dry-run", "--json", place=tmp_path)
+    plan = json.loads(told.stdout)
     rows = {row["stage"]: row for row in plan["stages"]}
     for stage in ("candidates", "thresholds", "verdicts", "pairs", "student", "evaluation"):
         for figure in ("tokens", "seconds", "memory_bytes", "disk_bytes"):
@@ -146,9 +148,9 @@ def test_a_dry_run_counts_finished_stages_as_done(
     assert done == STAGES[: STAGES.index("student")]
 
 
-def test_commands_of_parts_not_yet_built_do_not_exist(world: World, potstill: Potstill) -> None:
-    told = potstill("distill", world.recipe, "--executor", "local")
-    assert told.returncode == 2 and "--executor" in told.stderr
+def test_commands_of_parts_not_yet_built_do_not_exist(world: World, faults: Faults, tmp_path: Path) -> None:
+    told = faults.call("distill", str(world.recipe), "--executor", "local", place=tmp_path)
+    assert told.code == 2 and "--executor" in told.stderr
 
 
 def written_files(folder: Path) -> set[tuple[str, int, int]]:

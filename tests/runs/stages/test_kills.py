@@ -21,13 +21,6 @@ DISK_FULL = 0
 PLACES = dict(zip(STAGES, (0.5, 0.6, 0.3, 0.9, 0.7, 0.45, 0.5, 0.2), strict=True))
 
 
-@pytest.fixture(scope="module")
-def faults(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    started = Faults(world.recipe, tmp_path_factory.mktemp("faults"))
-    yield started
-    started.close()
-
-
 class Undisturbed(NamedTuple):
     folder: Path
     hashes: dict[str, str]
