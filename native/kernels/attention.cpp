@@ -204,13 +204,14 @@ void paged_attention(std::span<const float> q, std::span<const T> keys, std::spa
     const AttentionArrays<T> arrays{q.data(),      out.data(),    keys.data(), values.data(),
                                     num_heads * D, num_heads * D, K * D,       shape.block_size};
     std::atomic<std::size_t> next{0};
+    TeamBarrier barrier;
 #pragma omp parallel
     {
         AttentionScratch& own = scratch[static_cast<std::size_t>(thread_index())];
         for (std::size_t item; (item = next.fetch_add(1)) < plan.num_items();) {
             attend_item(plan, arrays, options, item, own);
         }
-        wait_for_team();
+        barrier.wait(static_cast<std::size_t>(team_size()));
         const Share share = share_of(N);
         finish_queries(plan, arrays, options, share.begin, share.end, own);
     }

@@ -1,6 +1,7 @@
 #include "kernels/linear.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/linear_tiles.hpp"
 #include "kernels/simd.hpp"
@@ -80,6 +81,13 @@ void stream(const MatrixTile&, float*, std::size_t) {}
 void end_stream() {}
 #endif
 
+// Neighbours that a thread takes at a time. A thread that other work slows down takes fewer of them, and is
+// waited for only as long as its last ones last.
+std::size_t panels_at_once(std::size_t num_panels, std::size_t num_threads) {
+    constexpr std::size_t kChunks = 4, kMost = 64;
+    return std::clamp(num_panels / (num_threads * kChunks), std::size_t{1}, kMost);
+}
+
 constexpr std::size_t kNear = 8192;  // bytes that are on their way while a panel is read once
 
 // What a row block fetches while it computes, so that memory is read without a pause. A panel that only one
@@ -96,10 +104,11 @@ void look_ahead(MatrixTile& tile, std::size_t panel_bytes, std::size_t block, st
 
 }  // namespace
 
-void linear(std::size_t thread, std::size_t num_threads, const Activations& x, std::size_t num_rows,
-            const PackedMatrix& w, float* out, std::size_t out_stride, const Epilogue& epilogue) {
+void linear(std::size_t num_threads, std::atomic<std::size_t>& next, const Activations& x,
+            std::size_t num_rows, const PackedMatrix& w, float* out, std::size_t out_stride,
+            const Epilogue& epilogue) {
     const TileKernel multiply = best_kernel(w.kind());
-    const Share panels = share_of(w.num_panels(), thread, num_threads);
+    const std::size_t chunk = panels_at_once(w.num_panels(), num_threads);
     const std::size_t num_blocks = (num_rows + kTileRows - 1) / kTileRows;
     const bool past_caches = is_streamed(out, num_rows, out_stride, epilogue);
     alignas(64) float sums[kTileRows * kLanes];
@@ -107,20 +116,26 @@ void linear(std::size_t thread, std::size_t num_threads, const Activations& x, s
     tile.record_bytes = Activations::record_bytes(w.columns(), w.kind());
     tile.columns = w.columns();
     tile.sums = sums;
-    for (std::size_t panel = panels.begin; panel < panels.end; ++panel) {
-        const std::size_t output = panel * kLanes, count = std::min(kLanes, w.rows() - output);
-        tile.w = w.panel(panel);
-        for (std::size_t block = 0; block < num_blocks; ++block) {
-            const std::size_t row = num_rows * block / num_blocks;
-            tile.num_rows = num_rows * (block + 1) / num_blocks - row;
-            tile.x = x.data() + row * tile.record_bytes;
-            tile.lines_ahead = 0;
-            if (panel + 1 < panels.end) look_ahead(tile, w.panel_bytes(), block, num_blocks);
-            multiply(tile);
-            if (past_caches && count == kLanes) {
-                stream(tile, out + row * out_stride + output, out_stride);
-            } else {
-                finish(tile, epilogue, output, count, out + row * out_stride, out_stride);
+    for (std::size_t begin; (begin = next.fetch_add(chunk, std::memory_order_relaxed)) < w.num_panels();) {
+        const std::size_t end = std::min(begin + chunk, w.num_panels());
+        // Of a panel that is fetched a little ahead, most is its own: another thread may take the next.
+        const std::size_t last_ahead = num_blocks == 1 ? w.num_panels() : end;
+        for (std::size_t panel = begin; panel < end; ++panel) {
+            const std::size_t output = panel * kLanes, count = std::min(kLanes, w.rows() - output);
+            tile.w = w.panel(panel);
+            for (std::size_t block = 0; block < num_blocks; ++block) {
+                const std::size_t row = num_rows * block / num_blocks;
+                tile.num_rows = num_rows * (block + 1) / num_blocks - row;
+                tile.x = x.data() + row * tile.record_bytes;
+                tile.lines_ahead = 0;
+                if (panel + 1 < last_ahead) look_ahead(tile, w.panel_bytes(), block, num_blocks);
+                multiply(tile);
+                float* at = out + row * out_stride;
+                if (past_caches && count == kLanes) {
+                    stream(tile, at + output, out_stride);
+                } else {
+                    finish(tile, epilogue, output, count, at, out_stride);
+                }
             }
         }
     }
@@ -131,13 +146,15 @@ void linear_by_team(const float* x, std::size_t num_rows, const PackedMatrix& w,
                     const Epilogue& epilogue) {
     Activations prepared;
     prepared.reserve(num_rows, w.columns());
+    std::atomic<std::size_t> next{0};
+    TeamBarrier barrier;
 #pragma omp parallel
     {
         const auto thread = static_cast<std::size_t>(thread_index());
         const auto num_threads = static_cast<std::size_t>(team_size());
         prepared.prepare(thread, num_threads, x, num_rows, w.columns(), w.columns(), w.kind());
-        wait_for_team();
-        linear(thread, num_threads, prepared, num_rows, w, out, w.rows(), epilogue);
+        barrier.wait(num_threads);
+        linear(num_threads, next, prepared, num_rows, w, out, w.rows(), epilogue);
     }
 }
 

@@ -1,7 +1,9 @@
 // How many threads the kernels use: OpenMP's count, which torch.set_num_threads sets too.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace potstill {
 
@@ -13,8 +15,18 @@ int thread_index();
 // Threads of the parallel region that the calling thread is in.
 int team_size();
 
-// Until every thread of the team has come here.
-void wait_for_team();
+// Where the threads of one team wait for each other.
+//
+// Not OpenMP's barrier: that one spins for milliseconds, which on a machine with other work keeps the late
+// thread off the very core it needs. This one spins as long as a quiet machine is ever late, then sleeps.
+class TeamBarrier {
+  public:
+    // Until all `num_threads` have called it as often as the caller.
+    void wait(std::size_t num_threads);
+
+  private:
+    std::atomic<std::uint32_t> num_arrived_{0}, phase_{0};
+};
 
 // Rows begin .. end of a table, one thread's part of it.
 struct Share {

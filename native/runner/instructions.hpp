@@ -213,13 +213,14 @@ class Prepare final : public Instruction {
 class Product final : public Instruction {
   public:
     Product(Space space, const PackedMatrix& matrix, std::vector<float> bias, Act act, bool accumulate,
-            View out)
+            View out, std::size_t counter)
         : space_(space),
           matrix_(matrix),
           bias_(std::move(bias)),
           act_(act),
           accumulate_(accumulate),
-          out_(out) {}
+          out_(out),
+          counter_(counter) {}
     const char* kind() const override { return space_ == Space::wanted ? "head" : "linear"; }
     bool is_by_rows() const override { return false; }
     Space space() const override { return space_; }
@@ -232,6 +233,7 @@ class Product final : public Instruction {
     Act act_;
     bool accumulate_;
     View out_;
+    std::size_t counter_;
 };
 
 // What both halves of an attention know.

@@ -72,7 +72,7 @@ void Program::linear(View x, const PackedMatrix& matrix, std::vector<float> bias
             "bias must have a number for each row of the matrix");
     require(!accumulate || act == Act::none, "what is accumulated has no activation");
     prepare(x, matrix.kind());
-    emit<Product>(space(), matrix, std::move(bias), act, accumulate, out);
+    emit<Product>(space(), matrix, std::move(bias), act, accumulate, out, num_counters_++);
 }
 
 void Program::rotation(std::vector<float> frequencies, View table) {
@@ -247,7 +247,9 @@ void Program::make_room(const RunInputs& in, std::size_t num_rows) {
 
 void Program::execute(const RunInputs& in, const std::vector<const Instruction*>& instructions) {
     std::vector<std::atomic<std::size_t>> counters(num_counters_);
-    const Run run{in, &buffers_, &activations_, &plans_, &counters, {in.token_ids.size(), in.wanted.size()}};
+    TeamBarrier barrier;
+    const Run run{
+        in, &buffers_, &activations_, &plans_, &counters, &barrier, {in.token_ids.size(), in.wanted.size()}};
 #pragma omp parallel
     {
         RunThread& own = threads_[static_cast<std::size_t>(thread_index())];
@@ -264,7 +266,9 @@ void Program::execute_share(const Run& run, const std::vector<const Instruction*
     auto before = is_timed ? Clock::now() : Clock::time_point();
     for (std::size_t i = 0; i < instructions.size(); ++i) {
         instructions[i]->run(run, thread);
-        if (i + 1 < instructions.size() && must_wait(*instructions[i], *instructions[i + 1])) wait_for_team();
+        if (i + 1 < instructions.size() && must_wait(*instructions[i], *instructions[i + 1])) {
+            run.barrier->wait(thread.count);
+        }
         if (!is_timed) continue;
         const auto now = Clock::now();
         seconds_.at(instructions[i]->kind()) += std::chrono::duration<double>(now - before).count();

@@ -10,6 +10,7 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/quantize.hpp"
+#include "kernels/threads.hpp"
 #include "runner/buffers.hpp"
 
 namespace potstill {
@@ -59,6 +60,7 @@ struct Run {
     Activations* activations;
     std::vector<AttentionPlan>* plans;
     std::vector<std::atomic<std::size_t>>* counters;
+    TeamBarrier* barrier;
     std::size_t num_rows[2];  // by Space
 
     std::size_t rows_in(Space space) const { return num_rows[static_cast<std::size_t>(space)]; }

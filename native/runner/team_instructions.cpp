@@ -44,7 +44,7 @@ void Prepare::run(const Run& run, RunThread& thread) const {
 
 void Product::run(const Run& run, RunThread& thread) const {
     const Epilogue epilogue{bias_.empty() ? nullptr : bias_.data(), act_, accumulate_};
-    linear(thread.index, thread.count, *run.activations, run.rows_in(space_), matrix_,
+    linear(thread.count, (*run.counters)[counter_], *run.activations, run.rows_in(space_), matrix_,
            run.buffers->row(out_, 0), run.buffers->stride(out_), epilogue);
 }
 

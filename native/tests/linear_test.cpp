@@ -31,8 +31,9 @@ std::vector<float> multiply(const std::vector<float>& x, std::size_t num_rows, c
     for (std::size_t thread = 0; thread < num_threads; ++thread) {
         prepared.prepare(thread, num_threads, x.data(), num_rows, w.columns(), w.columns(), w.kind());
     }
+    std::atomic<std::size_t> next{0};
     for (std::size_t thread = 0; thread < num_threads; ++thread) {
-        linear(thread, num_threads, prepared, num_rows, w, out.data(), w.rows(), epilogue);
+        linear(num_threads, next, prepared, num_rows, w, out.data(), w.rows(), epilogue);
     }
     return out;
 }
