@@ -29,17 +29,20 @@ POTSTILL_VNNI inline void add_scaled(__m512i dots, __m512 x_scale, __m512 scales
     _mm512_store_ps(sums, _mm512_fmadd_ps(scaled, scales, _mm512_load_ps(sums)));
 }
 
+template <std::size_t kVectors>
+POTSTILL_VNNI inline void set_zero(float* sums) {
+    POTSTILL_UNROLL
+    for (std::size_t i = 0; i < kVectors; ++i) _mm512_store_ps(sums + 16 * i, _mm512_setzero_ps());
+}
+
 template <std::size_t R>
 POTSTILL_VNNI void multiply(const MatrixTile& tile) {
     const std::size_t groups = num_groups(tile.columns), record = tile.record_bytes;
-    const std::byte* x = tile.x;
-    const std::byte* x_scales = x + groups * kGroup;
+    const std::byte *x = tile.x, *x_scales = x + groups * kGroup;
     const std::byte* starts = x_scales + groups * sizeof(float);
-    const std::byte* w = tile.w;
-    const std::byte* ahead = tile.ahead;
+    const std::byte *w = tile.w, *ahead = tile.ahead;
     float* sums = tile.sums;
-    POTSTILL_UNROLL
-    for (std::size_t i = 0; i < 2 * R; ++i) _mm512_store_ps(sums + 16 * i, _mm512_setzero_ps());
+    set_zero<2 * R>(sums);
     for (std::size_t group = 0; group < groups; ++group) {
         // The sums stay in memory: the registers are for the dot products.
         std::atomic_signal_fence(std::memory_order_seq_cst);
