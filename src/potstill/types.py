@@ -9,6 +9,8 @@ import numpy as np
 from potstill.errors import ConfigError
 
 FinishReason = Literal["stop", "length"]
+# How weights are kept where a model writes and judges; `auto` is the faster of bf16 and fp32 on the device.
+DtypeName = Literal["auto", "bf16", "fp32", "int8"]
 
 
 _WHOLE = ("top_k", "no_repeat_ngram_size", "max_tokens", "seed", "n", "num_logprobs", "num_beams")

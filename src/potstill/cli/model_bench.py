@@ -9,8 +9,8 @@ from potstill.progress import Progress, format_duration
 
 if TYPE_CHECKING:
     from potstill.engine.bench import ModelBench, Rate
-    from potstill.lm.load import DtypeName
     from potstill.peaks import MachinePeaks
+    from potstill.types import DtypeName
 
 # Beyond this the user is told how long it may take.
 _SHORT_S = 60

@@ -13,7 +13,7 @@ from potstill.types import Completion, SamplingParams, TextRequest
 
 if TYPE_CHECKING:
     from potstill.engine.generator import EngineGenerator
-    from potstill.lm.load import DtypeName
+    from potstill.types import DtypeName
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def show_stream(writer: Writer, prompt: str) -> None:
 
 def dtype_name(name: str | None) -> "DtypeName":
     """The type of the weights that `--dtype` names; UsageError for another."""
-    from potstill.lm.load import DtypeName
+    from potstill.types import DtypeName
 
     known: tuple[DtypeName, ...] = get_args(DtypeName)
     for kind in known:

@@ -6,7 +6,8 @@ from potstill.devices import default_device
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
-from potstill.lm.load import DtypeName, load_lm
+from potstill.lm.load import load_lm
+from potstill.types import DtypeName
 
 
 def load_generator(

@@ -29,10 +29,9 @@ def chunked_cross_entropy(
 
     hidden [M, E], head_weight [V, E] and head_bias [V] of one dtype; labels [M] int64 in [0, V). The logits
     are hidden @ head_weight.T + head_bias, with `softcap` squashed to softcap * tanh(logits / softcap)
-    (Gemma 2, arXiv:2408.00118, section 2). At most `chunk_rows` * V of them are held, in hidden's dtype; their
-    log-sum-exp is float32 whatever the dtype. Gradients are computed in the forward pass, those of the head
-    only if they are asked for; none of them where gradients are switched off.
-    Differentiable once.
+    (Gemma 2, arXiv:2408.00118, section 2). At most `chunk_rows` * V of them are held, in hidden's dtype;
+    their log-sum-exp is float32 whatever the dtype. Gradients are computed in the forward pass, those of the
+    head only if they are asked for; none of them where gradients are switched off. Differentiable once.
     """
     M, E = hidden.shape
     assert head_weight.shape[1] == E and labels.shape == (M,), "hidden [M, E], head_weight [V, E], labels [M]"

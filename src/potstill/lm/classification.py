@@ -10,11 +10,12 @@ from torch import nn
 from potstill.errors import DamagedError
 from potstill.lm.embedding import encoder_runner
 from potstill.lm.encoder_batches import EncoderReader, Text
-from potstill.lm.load import DtypeName, torch_dtype
+from potstill.lm.load import torch_dtype
 from potstill.models.encoder_runner import EncoderRunner
 from potstill.models.load_encoder import load_classifier
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
+from potstill.types import DtypeName
 
 
 class Classifier:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from potstill.errors import DamagedError
 from potstill.lm.encoder_batches import EncoderBatch, EncoderReader
-from potstill.lm.load import DtypeName, torch_dtype, weight_kind
+from potstill.lm.load import torch_dtype, weight_kind
 from potstill.models.encoder import Encoder
 from potstill.models.encoder_runner import EncoderRunner, TorchEncoderRunner
 from potstill.models.load_encoder import load_encoder
@@ -18,6 +18,7 @@ from potstill.models.native_encoder import NativeEncoderRunner
 from potstill.models.pooling import Pooling, read_pooling
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
+from potstill.types import DtypeName
 
 
 class Embedder:

@@ -1,7 +1,7 @@
 """A model on the disk as a language model with its tokenizer."""
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 
@@ -18,8 +18,7 @@ from potstill.models.runner import DecoderRunner, TorchRunner
 from potstill.models.t5_runner import EncoderDecoderRunner, TorchT5Runner
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
-
-DtypeName = Literal["auto", "bf16", "fp32", "int8"]
+from potstill.types import DtypeName
 
 
 class CacheParams(Protocol):

@@ -18,6 +18,7 @@ from potstill.runs.toml import toml_text, toml_value
 from potstill.settings import field_types, from_table, to_table
 from potstill.synthesis.settings import SynthesisSettings
 from potstill.training.settings import TrainingSettings
+from potstill.types import DtypeName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -57,10 +58,13 @@ class ModelSettings:
 
     teacher  the model that makes the pairs
     student  the model that is trained; left out: the teacher
+    dtype    how weights are kept where models write and judge: `auto` is the faster of `bf16` and `fp32`;
+             `int8` is faster still on a CPU and not quite the same model
     """
 
     teacher: str = "gemma-3-270m"
     student: str | None = None
+    dtype: DtypeName = "auto"
 
     def __post_init__(self) -> None:
         if not self.teacher or self.student == "":

@@ -14,9 +14,8 @@ import torch
 
 from potstill.errors import UsageError
 from potstill.lm.classification import Classifier, load_text_classifier
-from potstill.lm.load import DtypeName
 from potstill.models.load_encoder import read_encoder_config
-from potstill.types import TextPair
+from potstill.types import DtypeName, TextPair
 
 _ENTAILED = ("entailment", "entailed", "entails")
 

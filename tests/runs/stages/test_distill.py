@@ -113,6 +113,7 @@ def test_the_ledger_holds_the_figures_of_the_files(finished: FinishedRun) -> Non
         ("synthesis.newswire_share=0.5", "pairs student evaluation report"),
         ("training.learning_rate=1e-4", "student evaluation report"),
         ("evaluation.temperature=0.1", "evaluation report"),
+        ("model.dtype=int8", "candidates thresholds verdicts pairs student evaluation report"),
         ("run.name=other", "report"),
         ("run.seed=4", "sources candidates thresholds verdicts pairs student evaluation report"),
     ],

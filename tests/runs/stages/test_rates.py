@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from potstill.models.native_decoder import NativeRunner
 from potstill.runs.recipe import Recipe, read_recipe
 from potstill.runs.stages.distill import build_stages
 from potstill.runs.stages.rates import Forecast, Rates
@@ -73,6 +74,12 @@ def test_the_evaluation_counts_the_file_it_is_given(forecast: type[Forecast]) ->
 def test_training_in_full_takes_more_memory_and_disk_than_lora(forecast: type[Forecast]) -> None:
     full, lora = forecast().student(), forecast("training.method=lora").student()
     assert full.memory_bytes > lora.memory_bytes and full.disk_bytes > lora.disk_bytes
+
+
+def test_a_recipe_says_how_weights_are_kept_where_the_model_writes(world: World) -> None:
+    packed = Workshop(world.folder / "base", "cpu", 1, "int8").lm.runner
+    whole = Workshop(world.folder / "base", "cpu", 1, "bf16").lm.runner
+    assert isinstance(packed, NativeRunner) and packed.weight_bytes < 0.7 * whole.weight_bytes
 
 
 def test_the_machine_is_measured_once(world: World) -> None:

@@ -67,7 +67,7 @@ class _Distillation:
     critic: LocalModel | None
 
     def stages(self) -> list[Stage]:
-        workshop = Workshop(self.teacher.path, self.recipe.run.device, self.recipe.run.threads)
+        workshop = self._workshop(self.teacher.path)
         forecast = Forecast(workshop, self.task, self.recipe)
         stages = [
             self._sources(workshop),
@@ -93,9 +93,9 @@ class _Distillation:
                 sources.from_corpus, corpus=corpus, settings=settings
             )
             return Stage("sources", 1, chosen, (), run, files=find_files(corpus.paths).files)
-        chosen = {**self._synthesis(_SOURCES), **self._synthesis(_STORIES)}
+        chosen = {**self._synthesis(_SOURCES), **self._synthesis(_STORIES), **self._written()}
         run = partial(sources.from_teacher, workshop=workshop, settings=settings)
-        return Stage("sources", 1, chosen, (), run, files=weight_files(self.teacher))
+        return Stage("sources", 2, chosen, (), run, files=weight_files(self.teacher))
 
     def _candidates(self, workshop: Workshop) -> Stage:
         settings = self.recipe.synthesis
@@ -108,19 +108,19 @@ class _Distillation:
                 generator = FewShotGenerator(teacher, self.task, settings, context.seed)
             candidates.propose(context, generator, settings.chunk_sources)
 
-        chosen = {**self._synthesis(_DRAWING), "task": to_table(self.task)}
-        return Stage("candidates", 2, chosen, ("sources",), run, files=weight_files(self.teacher))
+        chosen = {**self._synthesis(_DRAWING), **self._written(), "task": to_table(self.task)}
+        return Stage("candidates", 3, chosen, ("sources",), run, files=weight_files(self.teacher))
 
     def _verdicts(self, workshop: Workshop) -> list[Stage]:
-        files, chosen = weight_files(self.teacher), {"task": to_table(self.task)}
+        files, chosen = weight_files(self.teacher), {"task": to_table(self.task), **self._written()}
         entailing = weight_files(self.critic) if self.critic else []
         learn = partial(verdicts.learn, workshop=workshop, task=self.task, settings=self.recipe.synthesis)
         judge = partial(verdicts.judge_candidates, workshop=workshop, task=self.task, last=self._entailed())
         judging = {**chosen, **(self._synthesis(_ENTAILING) if self.critic else {})}
         learning = {**chosen, **self._synthesis(_LEARNING)}
         return [
-            Stage("thresholds", 1, learning, ("candidates",), learn, files=files),
-            Stage("verdicts", 1, judging, ("candidates", "thresholds"), judge, files=[*files, *entailing]),
+            Stage("thresholds", 2, learning, ("candidates",), learn, files=files),
+            Stage("verdicts", 2, judging, ("candidates", "thresholds"), judge, files=[*files, *entailing]),
         ]
 
     def _entailed(self) -> Callable[[], Filter] | None:
@@ -137,9 +137,9 @@ class _Distillation:
 
     def _pairs(self, workshop: Workshop) -> Stage:
         run = partial(pairs.select, workshop=workshop, settings=self.recipe.synthesis)
-        chosen = self._synthesis(("newswire_share",))
+        chosen = {**self._synthesis(("newswire_share",)), **self._written()}
         return Stage(
-            "pairs", 1, chosen, ("thresholds", "verdicts"), run,
+            "pairs", 2, chosen, ("thresholds", "verdicts"), run,
             files=weight_files(self.teacher), publishes=("pairs.parquet", "pairs.jsonl"),
         )  # fmt: skip
 
@@ -164,7 +164,7 @@ class _Distillation:
         recipe = self.recipe
 
         def run(context: StageContext) -> None:
-            pupil = Workshop(evaluation.student_path(context), recipe.run.device, recipe.run.threads)
+            pupil = self._workshop(evaluation.student_path(context))
             work = evaluation.Evaluated(
                 workshop, pupil, self.task, recipe.synthesis, recipe.evaluation, recipe.run.seed
             )
@@ -176,16 +176,25 @@ class _Distillation:
         chosen = {
             **to_table(recipe.evaluation),
             **self._synthesis(("shots", "prompt_variants")),
+            **self._written(),
             "task": to_table(self.task),
             "file": None,
         }
         files = [*weight_files(self.teacher), *([given] if given else [])]
-        return Stage("evaluation", 2, chosen, ("thresholds", "student"), run, files=files)
+        return Stage("evaluation", 3, chosen, ("thresholds", "student"), run, files=files)
 
     def _report(self) -> Stage:
         run = partial(report.write_report, recipe=self.recipe, teacher=self.teacher.name)
         needs = ("thresholds", "pairs", "student", "evaluation")
         return Stage("report", 2, to_table(self.recipe), needs, run, publishes=(report.FILE,))
+
+    def _workshop(self, path: Path) -> Workshop:
+        run = self.recipe.run
+        return Workshop(path, run.device, run.threads, self.recipe.model.dtype)
+
+    def _written(self) -> Mapping[str, Any]:
+        """What a stage depends on whose texts or scores a model gives."""
+        return {"dtype": self.recipe.model.dtype}
 
     def _synthesis(self, names: tuple[str, ...]) -> Mapping[str, Any]:
         table = to_table(self.recipe.synthesis)

@@ -17,6 +17,7 @@ from potstill.models.decoder import Decoder
 from potstill.models.load import load_decoder
 from potstill.synthesis.information import Information
 from potstill.tokenization.tokenizer import Tokenizer
+from potstill.types import DtypeName
 
 # A word the vocabulary spells in several tokens, or with a token this far down its list, is rare enough to be
 # a name. Vocabularies list tokens by how early they were merged, which is how frequent they are.
@@ -26,13 +27,19 @@ _COMMON_TOKENS = 0.12
 class Workshop:
     """A model at `path` with an engine over it."""
 
-    def __init__(self, path: Path, device: str | None = None, threads: int | None = None) -> None:
-        self._path, self._device, self._threads = path, device, threads
+    def __init__(
+        self,
+        path: Path,
+        device: str | None = None,
+        threads: int | None = None,
+        dtype: DtypeName = "auto",
+    ) -> None:
+        self._path, self._device, self._threads, self._dtype = path, device, threads, dtype
 
     @cached_property
     def generator(self) -> EngineGenerator:
         use_threads(self._threads)
-        return load_generator(self._path, device=self._device, params=self.params)
+        return load_generator(self._path, dtype=self._dtype, device=self._device, params=self.params)
 
     @property
     def params(self) -> EngineParams:
