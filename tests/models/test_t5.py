@@ -139,6 +139,7 @@ def test_the_registry_knows_the_family(tmp_path: Path) -> None:
         ("d_ff", "48"),
         ("relative_attention_num_buckets", 7),
         ("relative_attention_max_distance", 4),
+        ("relative_attention_max_distance", 1 << 20),
         ("layer_norm_epsilon", 0.0),
         ("feed_forward_proj", "gated-sigmoid"),
         ("decoder_start_token_id", 97),

@@ -7,17 +7,11 @@ from typing import Any, Literal, get_args
 from potstill.errors import DamagedError
 from potstill.layers.mlp import Activation
 from potstill.models.fields import Fields, errors_at
+from potstill.models.hf_common import activation
 
 EncoderType = Literal["bert", "roberta", "xlm-roberta"]
 ENCODER_TYPES: tuple[EncoderType, ...] = get_args(EncoderType)
 
-_ACTIVATIONS: dict[str, Activation] = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_pytorch_tanh",
-    "gelu_pytorch_tanh": "gelu_pytorch_tanh",
-    "relu": "relu",
-    "silu": "silu",
-}
 _MAX_LABELS = 1 << 16
 
 # Far above any published encoder; below what would make the checks themselves expensive.
@@ -100,7 +94,7 @@ def encoder_config_from_json(table: Mapping[str, Any], where: str) -> EncoderCon
             num_attention_heads=fields.integer("num_attention_heads", 12),
             max_position_embeddings=fields.integer("max_position_embeddings", 512),
             type_vocab_size=fields.integer("type_vocab_size", 2),
-            activation=_activation(fields),
+            activation=activation(fields, "hidden_act", "gelu"),
             layer_norm_eps=fields.number("layer_norm_eps", 1e-12),
             position_offset=0 if is_bert else fields.integer("pad_token_id", 1) + 1,
             labels=_labels(table, fields),
@@ -123,13 +117,6 @@ def _refuse_unknown(fields: Fields) -> None:
     fields.refuse("add_cross_attention", False)
     fields.refuse("position_embedding_type", "absolute")
     fields.refuse("problem_type", "single_label_classification", "multi_label_classification")
-
-
-def _activation(fields: Fields) -> Activation:
-    value = fields.text("hidden_act", "gelu")
-    if value not in _ACTIVATIONS:
-        raise fields.error("hidden_act", f"is {value!r}; this version runs {', '.join(_ACTIVATIONS)}")
-    return _ACTIVATIONS[value]
 
 
 def _labels(table: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:

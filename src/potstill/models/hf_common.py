@@ -11,7 +11,7 @@ MAX_LAYERS = 1024
 MAX_HEADS = 1024
 MAX_SIZE = 1 << 16
 
-_ACTIVATIONS: dict[str, Activation] = {
+ACTIVATION_NAMES: dict[str, Activation] = {
     "silu": "silu",
     "swish": "silu",
     "gelu": "gelu",
@@ -25,9 +25,9 @@ _ACTIVATIONS: dict[str, Activation] = {
 
 def activation(fields: Fields, name: str, default: str) -> Activation:
     value = fields.text(name, default)
-    if value not in _ACTIVATIONS:
-        raise fields.error(name, f"is {value!r}; this version runs {', '.join(_ACTIVATIONS)}")
-    return _ACTIVATIONS[value]
+    if value not in ACTIVATION_NAMES:
+        raise fields.error(name, f"is {value!r}; this version runs {', '.join(ACTIVATION_NAMES)}")
+    return ACTIVATION_NAMES[value]
 
 
 def special_tokens(fields: Fields) -> dict[str, Any]:

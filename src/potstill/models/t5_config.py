@@ -7,18 +7,11 @@ from typing import Any, Literal, get_args
 from potstill.errors import DamagedError
 from potstill.layers.mlp import Activation
 from potstill.models.fields import Fields, errors_at
+from potstill.models.hf_common import ACTIVATION_NAMES
 
 T5Type = Literal["t5", "mt5"]
 T5_MODEL_TYPES: tuple[T5Type, ...] = get_args(T5Type)
 
-_ACTIVATIONS: dict[str, Activation] = {
-    "relu": "relu",
-    "gelu": "gelu",
-    "gelu_new": "gelu_pytorch_tanh",
-    "gelu_pytorch_tanh": "gelu_pytorch_tanh",
-    "silu": "silu",
-    "swish": "silu",
-}
 # Distances, not positions, are what the model knows, so no length is beyond it; this bounds the bias's table.
 MAX_POSITIONS = 1 << 15
 
@@ -32,7 +25,8 @@ _RANGES = {
     "num_decoder_layers": (1, 1024),
     "num_heads": (1, 1024),
     "relative_attention_num_buckets": (4, 1 << 12),
-    "relative_attention_max_distance": (2, 1 << 20),
+    # No tensor has a size of this: it alone says how many distances a packed model keeps a number for.
+    "relative_attention_max_distance": (2, 1 << 12),
 }
 
 
@@ -143,9 +137,9 @@ def _feed_forward(fields: Fields, default: str) -> tuple[Activation, bool]:
     name = text.removeprefix("gated-")
     if text == "gated-gelu":
         name = "gelu_new"
-    if name not in _ACTIVATIONS:
-        known = ", ".join(_ACTIVATIONS)
+    if name not in ACTIVATION_NAMES:
+        known = ", ".join(ACTIVATION_NAMES)
         raise fields.error(
             "feed_forward_proj", f"is {text!r}; this version runs {known}, each also as gated-…"
         )
-    return _ACTIVATIONS[name], is_gated
+    return ACTIVATION_NAMES[name], is_gated
