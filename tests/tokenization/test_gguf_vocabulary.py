@@ -159,6 +159,8 @@ def byte_level(cuts: str) -> GgufVocabulary:
         ("llama-bpe", ["bc", "Ġa", "12"]),
         ("qwen2", ["bc", "Ġa", "1", "2"]),
         ("gpt-2", ["bc", "Ġa", "12"]),
+        ("mpt", ["bc", "Ġa", "12"]),
+        ("olmo", ["bc", "Ġa", "12"]),
         ("smollm", ["bc", "Ġa", "1", "2"]),
     ],
 )

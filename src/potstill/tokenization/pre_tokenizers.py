@@ -28,7 +28,8 @@ def byte_level_cuts(name: str) -> ByteLevelCuts:
         return ByteLevelCuts(None, _by_pattern(_LLAMA_3), True)
     if name in ("qwen2", "qwen3"):
         return ByteLevelCuts(normalizers.NFC(), _by_pattern(_QWEN_2), False)
-    if name in ("gpt-2", "default"):
+    # The last two are what files with the vocabulary of GPT-NeoX say, Pythia's among them.
+    if name in ("gpt-2", "default", "mpt", "olmo"):
         return ByteLevelCuts(None, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True), False)
     if name == "smollm":
         digits = pre_tokenizers.Digits(individual_digits=True)
