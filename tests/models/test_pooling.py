@@ -35,6 +35,28 @@ def test_what_sentence_transformers_writes_is_followed(tmp_path: Path) -> None:
     assert read_pooling(tmp_path) == Pooling(mode="cls")
 
 
+@pytest.mark.parametrize("mode", ["mean", "cls"])
+def test_a_mode_may_be_named_instead_of_switched_on(mode: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    write_json(tmp_path / "1_Pooling" / "config.json", {"embedding_dimension": 32, "pooling_mode": mode})
+    assert read_pooling(tmp_path).mode == mode
+
+
+@pytest.mark.parametrize("mode", ["max", ["cls", "mean"]])
+def test_a_named_mode_that_is_not_done_here_is_refused(mode: Any, tmp_path: Path) -> None:
+    write(tmp_path)
+    write_json(tmp_path / "1_Pooling" / "config.json", {"pooling_mode": mode})
+    with pytest.raises(DamagedError, match="max|pooling_mode"):
+        read_pooling(tmp_path)
+
+
+def test_texts_that_were_to_be_lowered_first_are_not_taken_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path, mean_tokens=True)
+    write_json(tmp_path / "sentence_bert_config.json", {"max_seq_length": 9, "do_lower_case": True})
+    with pytest.raises(DamagedError, match="do_lower_case is True"):
+        read_pooling(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -63,9 +63,12 @@ def _mode(folder: Path, name: str) -> Literal["mean", "cls"]:
     path = folder / name / "config.json"
     fields = _fields(path)
     chosen = [mode for mode in _MODES if fields.flag(f"pooling_mode_{mode}", False)]
-    if chosen == ["mean_tokens"]:
+    if fields.has("pooling_mode"):
+        # The one name that newer files have in place of the flags.
+        chosen = [fields.text("pooling_mode")]
+    if chosen in (["mean_tokens"], ["mean"]):
         return "mean"
-    if chosen == ["cls_token"]:
+    if chosen in (["cls_token"], ["cls"]):
         return "cls"
     raise DamagedError(
         f"{path} asks for {', '.join(chosen) or 'nothing'}; this takes mean_tokens or cls_token."
@@ -77,6 +80,7 @@ def _max_tokens(folder: Path) -> int | None:
     if not path.is_file():
         return None
     fields = _fields(path)
+    fields.refuse("do_lower_case", False)
     most = fields.optional_integer("max_seq_length")
     if most is not None and most < 1:
         raise fields.error("max_seq_length", f"is {most}; it must be above 0")
