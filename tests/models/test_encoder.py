@@ -113,6 +113,17 @@ def test_a_folder_without_a_head_sorts_no_texts(tmp_path: Path) -> None:
         load_classifier(tmp_path, dtype=torch.float32)
 
 
+@pytest.mark.parametrize("architecture", ["BertForTokenClassification", "BertForMultipleChoice"])
+def test_a_head_for_something_else_is_not_taken_for_one_that_sorts_texts(
+    architecture: str, tmp_path: Path
+) -> None:
+    """Its tensors have the same names and shapes."""
+    saved_encoder("bert", "ForSequenceClassification", tmp_path)
+    change_config(tmp_path, architectures=[architecture])
+    with pytest.raises(UsageError, match=f"no head that sorts texts: it is a {architecture}"):
+        load_classifier(tmp_path, dtype=torch.float32)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -8,6 +8,7 @@ from potstill.errors import UsageError
 from potstill.models.classification import SequenceClassifier
 from potstill.models.encoder import Encoder
 from potstill.models.encoder_config import EncoderConfig, EncoderType, encoder_config_from_json
+from potstill.models.fields import Fields
 from potstill.models.registry import read_table
 from potstill.models.safetensors_file import SafetensorsFolder
 from potstill.models.weights import empty, fill
@@ -45,6 +46,7 @@ def load_classifier(
     head = {"bert": "classifier.weight"}.get(config.model_type, "classifier.out_proj.weight")
     if head not in set(source.names()):
         raise UsageError(f"{folder} holds no head that sorts texts: there is no tensor {head}.")
+    _check_task(folder)
     return fill(
         empty(lambda: SequenceClassifier(config)),
         source,
@@ -58,6 +60,14 @@ def load_classifier(
 
 def read_encoder_config(folder: Path) -> EncoderConfig:
     return encoder_config_from_json(read_table(folder), str(folder / "config.json"))
+
+
+def _check_task(folder: Path) -> None:
+    """A head that sorts tokens has tensors of the same names."""
+    fields = Fields(read_table(folder), str(folder / "config.json"))
+    named = fields.texts("architectures") if fields.has("architectures") else ()
+    if named and not any(name.endswith("ForSequenceClassification") for name in named):
+        raise UsageError(f"{folder} holds no head that sorts texts: it is a {', '.join(named)}.")
 
 
 def _open(folder: Path) -> tuple[EncoderConfig, SafetensorsFolder]:
