@@ -20,7 +20,8 @@ OLDER = "fedcba9876543210fedcba9876543210fedcba98"
 class Repository:
     """`claimed` gives another content's hash for a file; `token` is asked for where there is one.
 
-    `listed` replaces fields of a file's entry in ModelScope's listing; `tells_no_commit` leaves commits out.
+    `listed` replaces fields of a file's entry in ModelScope's listing; `tells_no_commit` leaves commits out;
+    `commit` is what Hugging Face's names.
     """
 
     files: Mapping[str, bytes]
@@ -29,6 +30,7 @@ class Repository:
     claimed: Mapping[str, bytes] = field(default_factory=dict)
     listed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tells_no_commit: bool = False
+    commit: str = COMMIT
 
 
 @dataclass
@@ -121,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             {"rfilename": name, "size": len(content), **_lfs(name, repository)}
             for name, content in repository.files.items()
         ]
-        told = {"id": "x/y", "sha": COMMIT, "siblings": siblings}
+        told = {"id": "x/y", "sha": repository.commit, "siblings": siblings}
         self._send(200, {}, json.dumps(told).encode(), with_body)
 
     def _modelscope_listing(self, repository: Repository, query: Mapping[str, str]) -> bytes:

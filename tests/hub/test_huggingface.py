@@ -32,6 +32,7 @@ REPOSITORIES = {
     "org/words": Repository({"README.md": b"words"}),
     "org/gated": Repository({**CONFIG, "model.safetensors": b"gated"}, token="hf_mine", is_gated=True),
     "org/private": Repository({**CONFIG, "model.safetensors": b"private"}, token="hf_mine"),
+    "org/astray": Repository({**CONFIG, "model.safetensors": b"weights"}, commit="../../astray"),
     "org/altered": Repository(
         {**CONFIG, "model.safetensors": b"altered"}, claimed={"model.safetensors": b"original"}
     ),
@@ -94,6 +95,7 @@ def test_what_cannot_be_had_is_one_line_and_a_missing_model(ask):
         "org/gated": "Accept them at",
         "org/private": "HF_TOKEN",
         "org/plain@v9": "no revision v9",
+        "org/astray": "names no commit",
     }
     for (name, text), answer in zip(expected.items(), ask(*expected).lines, strict=True):
         assert text in answer["error"], name

@@ -238,6 +238,22 @@ def test_a_listing_without_hashes_or_commits_is_pinned_by_content(hub):
     assert get("ms://org/unhashed").revision != found.revision
 
 
+def test_a_file_without_a_hash_that_changes_in_place_is_fetched_anew(hub):
+    repository = hub.repositories["org/unhashed"]
+    repository.listed["model.safetensors"] = {"Sha256": "", "Revision": "1" * 7}
+    assert weights_of(get("ms://org/unhashed")) == WEIGHTS
+    repository.files["model.safetensors"] = WEIGHTS[::-1]
+    repository.listed["model.safetensors"] = {"Sha256": "", "Revision": "2" * 7}
+    assert weights_of(get("ms://org/unhashed")) == WEIGHTS[::-1]
+
+
+def test_a_file_that_is_listed_twice_is_no_trouble(hub):
+    entries = [{"Path": "x.json", "Type": "blob", "Size": 1, "Sha256": one} for one in (None, "ab" * 32)]
+    hub.answer = json.dumps({"Data": {"Files": entries}}).encode()
+    with pytest.raises(ModelMissing, match="neither safetensors nor GGUF"):
+        get("ms://org/plain")
+
+
 @pytest.mark.parametrize(
     "entry",
     [{"Path": "../../out.json"}, {"Path": "/out.json"}, {"Size": 1 << 60}, {"Size": "9"}, {"Path": None}],

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 # So often in a row an address that sends nothing more is asked again, after these pauses.
 _PAUSES_S = (0.2, 1.0, 3.0)
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_LENGTH = re.compile(r"\d{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)
@@ -138,4 +139,4 @@ def _sent_range(response: "Response") -> tuple[int, int | None]:
         return int(told[1]), int(told[2]) if told[2] != "*" else None
     length = response.headers.get("Content-Length", "")
     is_plain = "Content-Encoding" not in response.headers
-    return 0, int(length) if is_plain and length.isdecimal() else None
+    return 0, int(length) if is_plain and _LENGTH.fullmatch(length) else None

@@ -14,6 +14,7 @@ from typing import Any
 from potstill.errors import DamagedError, DiskFull, ModelMissing
 from potstill.files import is_disk_full, sha256_of
 from potstill.hub.listing import (
+    COMMIT,
     FetchedModel,
     HubLacks,
     HubModel,
@@ -94,7 +95,8 @@ def _list(endpoint: str, model: HubModel) -> Listing:
         checked_file(model.repo_id, file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
         for file in siblings
     ]
-    if not found.sha:
+    # It becomes part of a path.
+    if not found.sha or not COMMIT.fullmatch(found.sha):
         raise ModelMissing(
             f"The hub names no commit for {model.repo_id}. Try again, or name another revision."
         )

@@ -15,6 +15,7 @@ from potstill.hub.weight_files import files_to_fetch, holds_weights, only_pickle
 
 MAX_FILES = 20_000
 _MAX_BYTES = 1 << 44
+COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 

@@ -8,7 +8,6 @@ another address makes the same weights be fetched twice.
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,6 +18,7 @@ from urllib.parse import quote
 from potstill.errors import DamagedError, ModelMissing
 from potstill.hub.download import Download
 from potstill.hub.listing import (
+    COMMIT,
     FetchedModel,
     HubLacks,
     HubModel,
@@ -45,7 +45,6 @@ MIRRORS_VARIABLE = "POTSTILL_HUB_MODELSCOPE_MIRRORS"
 _PUBLIC = "https://www.modelscope.cn"
 _TIMEOUT_S = 30.0
 _MAX_LISTING_BYTES = 32 << 20
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOBS, _PARTS = "blobs", "parts"
 
 
@@ -220,15 +219,16 @@ def _commit(revision: str, heads: list[str], commits: set[str], files: list[Remo
 
     A listing names each file's own last commit, and of the newest one often the first letters only.
     """
-    if _COMMIT.fullmatch(revision):
+    if COMMIT.fullmatch(revision):
         return revision
     for head in filter(None, heads):
         found = {
-            commit for commit in {*commits, head} if commit.startswith(head) and _COMMIT.fullmatch(commit)
+            commit for commit in {*commits, head} if commit.startswith(head) and COMMIT.fullmatch(commit)
         }
         if len(found) == 1:
             return found.pop()
-    return f"content-{sha256(json.dumps(sorted(files)).encode()).hexdigest()[:32]}"
+    told = [sorted(json.dumps(file) for file in files), sorted(commits)]
+    return f"content-{sha256(json.dumps(told).encode()).hexdigest()[:32]}"
 
 
 def _content_name(commit: str, file: RemoteFile) -> str:
