@@ -84,7 +84,7 @@ def test_equal_values_are_equal_bytes_and_nan_is_refused(tmp_path: Path) -> None
         write_json(one, float("nan"))
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[" * 100_000])
 def test_what_is_no_json_is_damaged_and_what_is_not_there_is_missing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DamagedError, match=r"a\.json is not valid JSON"):

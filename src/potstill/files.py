@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingError(f"{path} does not exist.") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is not valid JSON ({error}).") from None
 
 
