@@ -151,7 +151,7 @@ def test_both_spellings_of_partial_rotation_read_alike() -> None:
 def test_gptj_and_opt_read_as_they_are() -> None:
     gptj, opt = read(GPTJ_6B), read(OPT_125M)
     assert (gptj.intermediate_size, gptj.rotary_dim, gptj.qkv_bias, gptj.mlp_bias) == (16384, 64, False, True)
-    assert (gptj.family.rope_pairs, gptj.family.one_norm, gptj.family.head_bias) == (True, True, True)
+    assert gptj.parallel_residual and gptj.family.head_bias
     assert (opt.activation, opt.family.position_offset, opt.norm_eps, opt.tied) == ("relu", 2, 1e-5, True)
 
 

@@ -25,11 +25,7 @@ class Family(NamedTuple):
     scales_embedding   whether embedded tokens are multiplied by sqrt(E)
     position_offset    rows before position 0's in a table of learned positions, whose rows are added to the
                        embedded tokens; None where positions turn queries and keys instead
-    rope_pairs         whether the numbers that turn together are neighbours (0 and 1, 2 and 3, …), else they
-                       stand in two halves
     head_norms         whether each query and key head is normalised (root mean square) before it turns
-    post_norms         whether attention and feed-forward results are normalised before they are added
-    one_norm           whether attention and feed-forward read the same normalised input
     is_gated           whether the feed-forward block is down(act(gate(x)) * up(x)), else down(act(up(x)))
     head_bias          whether the head has a bias
     """
@@ -38,21 +34,18 @@ class Family(NamedTuple):
     norm_offset: float = 0.0
     scales_embedding: bool = False
     position_offset: int | None = None
-    rope_pairs: bool = False
     head_norms: bool = False
-    post_norms: bool = False
-    one_norm: bool = False
     is_gated: bool = True
     head_bias: bool = False
 
 
 _GPT = Family(norm="layer", is_gated=False)
 FAMILIES: dict[ModelType, Family] = {
-    "gemma2": Family(norm_offset=1, scales_embedding=True, post_norms=True),
-    "gemma3_text": Family(norm_offset=1, scales_embedding=True, post_norms=True, head_norms=True),
+    "gemma2": Family(norm_offset=1, scales_embedding=True),
+    "gemma3_text": Family(norm_offset=1, scales_embedding=True, head_norms=True),
     "gpt2": _GPT._replace(position_offset=0),
     "gpt_neox": _GPT,
-    "gptj": _GPT._replace(rope_pairs=True, one_norm=True, head_bias=True),
+    "gptj": _GPT._replace(head_bias=True),
     "llama": Family(),
     "mistral": Family(),
     "opt": _GPT._replace(position_offset=2),

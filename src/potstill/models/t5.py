@@ -4,7 +4,6 @@ Raffel et al. 2020, arXiv:1910.10683, section 2.1; Shazeer 2020, arXiv:2002.0520
 arXiv:2010.11934. Modules and parameters have the names of Hugging Face checkpoints.
 """
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -219,8 +218,3 @@ def _finite(x: Tensor) -> Tensor:
         return x
     largest = torch.finfo(x.dtype).max
     return x.clamp(-largest, largest)
-
-
-def shift_right(labels: Sequence[int], decoder_start_token_id: int) -> list[int]:
-    """What the decoder reads to be asked for `labels`, one after the other."""
-    return [decoder_start_token_id, *labels[:-1]]
