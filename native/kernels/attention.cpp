@@ -11,7 +11,8 @@
 namespace potstill {
 namespace {
 
-constexpr std::size_t kAimedRows = 32;  // rows that share one widening of a chunk
+constexpr std::size_t kAimedRows = 32;                            // rows that share one widening of a chunk
+constexpr std::size_t kMostPartialFloats = std::size_t{1} << 24;  // 64 MiB
 
 void require(bool holds, const char* text) {
     if (!holds) throw std::invalid_argument(text);
@@ -123,30 +124,31 @@ void AttentionPlan::make(std::span<const AttendedSequence> sequences, std::size_
             tiles_.push_back({s, first, std::min(step, end - first), 0, 0});
         }
     }
-    num_partials_ = 0;
+    num_partial_floats_ = 0;
     is_split_ = num_threads > 1 && tiles_.size() * num_kv_heads_ < 2 * num_threads;
-    partial_floats_ = soft_floats(padded_rows(), head_size);
     for (std::size_t t = 0; t < tiles_.size(); ++t) split(t);
-    is_split_ = num_partials_ > 0;
-    partials_.resize(std::max(partials_.size(), num_partials_ * num_kv_heads_ * partial_floats_));
+    is_split_ = num_partial_floats_ > 0;
+    partials_.resize(std::max(partials_.size(), num_partial_floats_));
 }
 
 void AttentionPlan::split(std::size_t t) {
     Tile& tile = tiles_[t];
     const std::size_t num_segments = num_segments_of(sequences_[tile.sequence]);
-    if (!is_split_ || num_segments < 2) {
+    const std::size_t floats = num_segments * num_kv_heads_ * soft_floats(padded_rows(tile), head_size_);
+    if (!is_split_ || num_segments < 2 || num_partial_floats_ + floats > kMostPartialFloats) {
         items_.push_back({t, 0});
         return;
     }
     tile.num_segments = num_segments;
-    tile.partial_index = num_partials_;
-    num_partials_ += num_segments;
+    tile.first_partial = num_partial_floats_;
+    num_partial_floats_ += floats;
     for (std::size_t segment = 0; segment < num_segments; ++segment) items_.push_back({t, segment});
 }
 
 SoftSums AttentionPlan::partial(const Tile& tile, std::size_t segment, std::size_t kv_head) const {
-    const std::size_t index = (tile.partial_index + segment) * num_kv_heads_ + kv_head;
-    return soft_sums(partials_.data() + index * partial_floats_, padded_rows(), head_size_);
+    const std::size_t rows = padded_rows(tile), index = segment * num_kv_heads_ + kv_head;
+    float* first = partials_.data() + tile.first_partial;
+    return soft_sums(first + index * soft_floats(rows, head_size_), rows, head_size_);
 }
 
 template <typename T>
@@ -171,7 +173,7 @@ void finish_queries(const AttentionPlan& plan, const AttentionArrays<T>& arrays,
         if (place.num_segments == 0 || low >= high) continue;
         const std::size_t from = (low - place.first) * group, to = (high - place.first) * group;
         for (std::size_t kv_head = 0; kv_head < plan.num_kv_heads(); ++kv_head) {
-            const SoftSums total = soft_sums(scratch.total.data(), plan.padded_rows(), D);
+            const SoftSums total = soft_sums(scratch.total.data(), plan.padded_rows(place), D);
             clear_sums(total, from, to, D);
             for (std::size_t s = 0; s < place.num_segments; ++s) {
                 merge_sums(plan.partial(place, s, kv_head), total, from, to, D);

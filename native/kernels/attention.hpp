@@ -67,7 +67,7 @@ class AttentionPlan {
         std::size_t first;  // packed index of the first query
         std::size_t count;
         std::size_t num_segments;   // 0 where one thread does all
-        std::size_t partial_index;  // of its first partial sums
+        std::size_t first_partial;  // where its partial sums begin, in floats
     };
     struct Item {
         std::size_t tile;
@@ -75,7 +75,7 @@ class AttentionPlan {
     };
 
     // Tiles of few queries over many keys are split by segments where there would be too little to do for
-    // `num_threads` otherwise.
+    // `num_threads` otherwise, as long as there is room for their parts.
     void make(std::span<const AttendedSequence> sequences, std::size_t num_heads, std::size_t num_kv_heads,
               std::size_t head_size, std::size_t num_threads);
 
@@ -87,7 +87,9 @@ class AttentionPlan {
     std::size_t group() const { return group_; }
     bool is_split() const { return is_split_; }
     std::size_t max_rows() const { return max_rows_; }
-    std::size_t padded_rows() const { return (max_rows_ + kRowStep - 1) / kRowStep * kRowStep; }
+    std::size_t padded_rows(const Tile& tile) const {
+        return (tile.count * group_ + kRowStep - 1) / kRowStep * kRowStep;
+    }
     SoftSums partial(const Tile& tile, std::size_t segment, std::size_t kv_head) const;
     const AttendedSequence& sequence(const Tile& tile) const { return sequences_[tile.sequence]; }
 
@@ -98,7 +100,7 @@ class AttentionPlan {
     std::vector<Tile> tiles_;
     std::vector<Item> items_;
     mutable std::vector<float> partials_;
-    std::size_t num_partials_ = 0, partial_floats_ = 0;
+    std::size_t num_partial_floats_ = 0;
     std::size_t num_kv_heads_ = 1, group_ = 1, head_size_ = 1, max_rows_ = 1;
     bool is_split_ = false;
 };

@@ -39,7 +39,6 @@ struct AttentionTile {
     std::size_t bias_width;
 
     std::size_t num_rows() const { return count * group; }
-    std::size_t num_segments() const { return (num_keys + kSegmentKeys - 1) / kSegmentKeys; }
 };
 
 // Weighted sums, their weights' sums and the greatest scores of a tile's rows, over some of the keys.

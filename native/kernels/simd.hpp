@@ -22,11 +22,11 @@
 
 namespace potstill {
 
-// e^x for x <= 0, within 2 units in the last place; 0 below -87, where floats become subnormal.
-// Cody-Waite reduction to [-ln 2 / 2, ln 2 / 2] and the Taylor polynomial of degree 7: no branch, so it
-// vectorizes.
+// e^x for x <= 0, within 2 units in the last place; 0 from -87 down, where floats become subnormal. NaN
+// stays. Cody-Waite reduction to [-ln 2 / 2, ln 2 / 2] and the Taylor polynomial of degree 7: no branch, so
+// it vectorizes.
 POTSTILL_INLINE float exp_nonpositive(float x) {
-    const float clamped = x > -87.0F ? x : -87.0F;
+    const float clamped = x < -87.0F ? -87.0F : x;
     // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the mantissa.
     const float shifted = clamped * 1.44269504F + 12582912.0F;
     const float n = shifted - 12582912.0F;
@@ -39,13 +39,15 @@ POTSTILL_INLINE float exp_nonpositive(float x) {
     p = p * r + 0.5F;
     p = p * r + 1.0F;
     p = p * r + 1.0F;
-    const auto power = std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
-    return x > -87.0F ? p * power : 0.0F;
+    // The integer in the bits and not of n: NaN is none.
+    const auto low_bits = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(12582912.0F);
+    const auto power = std::bit_cast<float>((low_bits + 127) << 23);
+    return x <= -87.0F ? 0.0F : p * power;
 }
 
-// The same in double, within 4 units in the last place; 0 below -708.
+// The same in double, within 4 units in the last place; 0 from -708 down.
 POTSTILL_INLINE double exp_nonpositive(double x) {
-    const double clamped = x > -708.0 ? x : -708.0;
+    const double clamped = x < -708.0 ? -708.0 : x;
     const double shifted = clamped * 1.4426950408889634 + 6755399441055744.0;  // 1.5 * 2^52
     const double n = shifted - 6755399441055744.0;
     const double r = (clamped - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
@@ -66,7 +68,7 @@ POTSTILL_INLINE double exp_nonpositive(double x) {
     const auto low_bits =
         std::bit_cast<std::int64_t>(shifted) - std::bit_cast<std::int64_t>(6755399441055744.0);
     const auto power = std::bit_cast<double>((low_bits + 1023) << 52);
-    return x > -708.0 ? p * power : 0.0;
+    return x <= -708.0 ? 0.0 : p * power;
 }
 
 }  // namespace potstill

@@ -97,6 +97,28 @@ Call example(std::size_t num_heads, std::size_t num_kv_heads, std::size_t head_s
             .blocks_per_row = 4};
 }
 
+void what_is_no_number_stays_so_in_its_own_row() {
+    const Call call = example(4, 2, 16);
+    const std::vector<float> cache(call.shape.size(), 0.5F);
+    for (const float softcap : {0.0F, 1.5F}) {
+        std::vector<float> q(call.num_queries() * 64, 0.25F), out(q.size());
+        q[5 * 64 + 16] = NAN;
+        paged_attention<float>(q, cache, cache, call.shape, call.rows(), {0.3F, {}, softcap}, 4, out);
+        for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::isnan(out[i]) == (i / 16 == 5 * 4 + 1));
+    }
+}
+
+// 64 tiles of 40 segments, for far more threads.
+void parts_are_kept_for_some_tiles_only_where_all_would_take_too_much_memory() {
+    const AttendedSequence sequence{0, 512, 2048, 2560, nullptr};
+    AttentionPlan plan;
+    plan.make({&sequence, 1}, 4, 1, 256, 256);
+    CHECK(plan.is_split() && plan.tiles().size() == 64);
+    CHECK(plan.num_items() > 1000 && plan.num_items() < 64 * 40);
+    plan.make({&sequence, 1}, 4, 1, 16, 256);
+    CHECK(plan.num_items() == 64 * 40);
+}
+
 void refuses_what_does_not_fit() {
     const Call good = example(2, 1, 4);
     const std::vector<float> q(good.num_queries() * 8), cache(good.shape.size());
@@ -141,6 +163,8 @@ void test_attention() {
         compare<bf16>(example(4, 4, 16), window, 0, 9);
         compare<float>(example(4, 2, 8), window, 0, 101);
     }
+    what_is_no_number_stays_so_in_its_own_row();
+    parts_are_kept_for_some_tiles_only_where_all_would_take_too_much_memory();
     refuses_what_does_not_fit();
 }
 
