@@ -120,7 +120,6 @@ double Ranking<bf16>::block_mass(std::size_t block) {
 
 Ranking<float>::Ranking(std::size_t vocab_size)
     : block_peaks_(num_blocks(vocab_size)), block_masses_(num_blocks(vocab_size)), block_(kBlock) {
-    // All room is taken here, where a failure can be reported: rows are drawn by several threads.
     ranked_peaks_.reserve(block_peaks_.size());
     table_.reserve(kApart + kCodes);
     buckets_.reserve(std::min(vocab_size, kCodes));

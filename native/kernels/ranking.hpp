@@ -34,10 +34,13 @@ enum class RowFault : std::uint8_t { none, not_a_number, nothing_finite };
 template <typename T>
 class Ranking;
 
+// Either takes all its room when it is made, where a failure can be reported: rows are read by several
+// threads. A copy would be without that room, so there is none.
 template <>
 class Ranking<bf16> {
   public:
     explicit Ranking(std::size_t vocab_size);
+    Ranking(Ranking&&) = default;
 
     RowFault read(std::span<const bf16> logits, double temperature);
 
@@ -76,6 +79,7 @@ template <>
 class Ranking<float> {
   public:
     explicit Ranking(std::size_t vocab_size);
+    Ranking(Ranking&&) = default;
 
     RowFault read(std::span<const float> logits, double temperature);
 

@@ -266,7 +266,9 @@ void sample(std::span<const T> logits, std::span<const RowSampling> rows, std::s
     check(rows);
 
     const auto num_threads = std::min(B, static_cast<std::size_t>(max_threads()));
-    std::vector<Scratch<T>> scratch(num_threads, Scratch<T>(V));
+    std::vector<Scratch<T>> scratch;
+    scratch.reserve(num_threads);
+    while (scratch.size() < num_threads) scratch.emplace_back(V);
     std::vector<RowFault> faults(B, RowFault::none);
 #pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(num_threads))
     for (std::int64_t item = 0; item < static_cast<std::int64_t>(B); ++item) {

@@ -6,14 +6,19 @@
 #include <numeric>
 #include <random>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
+#include "kernels/ranking.hpp"
 #include "tests/check.hpp"
 
 namespace potstill {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// A copy of vectors has their numbers but not their room.
+static_assert(!std::is_copy_constructible_v<Ranking<float>> && !std::is_copy_constructible_v<Ranking<bf16>>);
 
 bf16 narrow(float x) { return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16)}; }
 
