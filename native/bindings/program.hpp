@@ -61,6 +61,7 @@ struct BoundProgram {
     std::shared_ptr<RowPool> pool = std::make_shared<RowPool>();
 
     const PackedMatrix& keep(const nb::object& matrix) {
+        if (!nb::isinstance<PackedMatrix>(matrix)) throw nb::type_error("a matrix must be a PackedMatrix");
         const auto& kept_matrix = nb::cast<const PackedMatrix&>(matrix);
         kept.push_back(matrix);
         return kept_matrix;

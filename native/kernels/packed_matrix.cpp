@@ -155,21 +155,21 @@ PackedMatrix PackedMatrix::pack(const bf16* weights, std::size_t rows, std::size
     return pack_any(weights, rows, columns, kind);
 }
 
-void PackedMatrix::read_row(std::size_t row, float* out) const {
+void PackedMatrix::read_columns(std::size_t row, std::size_t first, std::size_t count, float* out) const {
     std::byte* panel = bytes_.data() + row / kLanes * panel_bytes_;
-    const std::size_t lane = row % kLanes;
+    const std::size_t lane = row % kLanes, end = first + count;
     switch (kind_) {
         case WeightKind::float32:
-            for (std::size_t k = 0; k < columns_; ++k) out[k] = floats(panel)[k * kLanes + lane];
+            for (std::size_t k = first; k < end; ++k) *out++ = floats(panel)[k * kLanes + lane];
             return;
         case WeightKind::bfloat16:
-            for (std::size_t k = 0; k < columns_; ++k) out[k] = widen(halves(panel)[place_of(k, lane, 2)]);
+            for (std::size_t k = first; k < end; ++k) *out++ = widen(halves(panel)[place_of(k, lane, 2)]);
             return;
         case WeightKind::int8:
-            for (std::size_t k = 0; k < columns_; ++k) {
+            for (std::size_t k = first; k < end; ++k) {
                 const float scale = widen(scales_of(panel, k / kGroup)[lane]);
                 const int q = bytes_of(panel, k / kGroup)[place_of(k % kGroup, lane, 4)] - kZero;
-                out[k] = scale * static_cast<float>(q);
+                *out++ = scale * static_cast<float>(q);
             }
             return;
     }

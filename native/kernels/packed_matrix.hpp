@@ -60,8 +60,9 @@ class PackedMatrix {
     WeightKind kind() const { return kind_; }
     std::size_t bytes() const { return bytes_.size(); }
 
-    // Row `row` < rows() as the kernels see it, [columns].
-    void read_row(std::size_t row, float* out) const;
+    // Row `row` < rows() as the kernels see it, [columns]; some of its columns, [count].
+    void read_row(std::size_t row, float* out) const { read_columns(row, 0, columns_, out); }
+    void read_columns(std::size_t row, std::size_t first, std::size_t count, float* out) const;
 
     std::size_t num_panels() const { return (rows_ + kLanes - 1) / kLanes; }
     std::size_t panel_bytes() const { return panel_bytes_; }

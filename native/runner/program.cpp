@@ -182,10 +182,11 @@ void Program::result(View hidden) {
 
 void Program::head(const PackedMatrix& matrix, std::vector<float> bias, float softcap) {
     require(part_ == Part::head && vocab_size_ == 0, "a head comes after the result, once");
-    vocab_size_ = matrix.rows();
-    logits_buffer_ = buffers_.add_lent(vocab_size_);
-    const View logits{logits_buffer_, 0, vocab_size_};
+    require(softcap >= 0, "softcap must be above 0");
+    logits_buffer_ = buffers_.add_lent(matrix.rows());
+    const View logits{logits_buffer_, 0, matrix.rows()};
     linear(result_, matrix, std::move(bias), Act::none, false, logits);
+    vocab_size_ = matrix.rows();
     if (softcap > 0) emit<Softcap>(Space::wanted, logits, softcap);
 }
 
@@ -247,6 +248,10 @@ void Program::make_room(const RunInputs& in, std::size_t num_rows) {
 
 void Program::execute(const RunInputs& in, const std::vector<const Instruction*>& instructions) {
     std::vector<std::atomic<std::size_t>> counters(num_counters_);
+    // All that may fail is done before the threads start: none of them could report it.
+    for (const Instruction* one : instructions) {
+        if (is_profiling_) seconds_.try_emplace(one->kind(), 0.0);
+    }
     TeamBarrier barrier;
     const Run run{
         in, &buffers_, &activations_, &plans_, &counters, &barrier, {in.token_ids.size(), in.wanted.size()}};
@@ -280,9 +285,6 @@ void Program::set_profiling(bool is_on) {
     const std::lock_guard lock(mutex_);
     is_profiling_ = is_on;
     seconds_.clear();
-    for (const auto& part : parts_) {
-        for (const auto& one : part) seconds_[one->kind()] = 0;
-    }
 }
 
 std::map<std::string, double> Program::seconds() const {

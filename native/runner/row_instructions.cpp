@@ -19,14 +19,16 @@ POTSTILL_CLONES void add_row(const float* x, std::size_t size, float scale, floa
     for (std::size_t i = 0; i < size; ++i) out[i] += x[i] * scale;
 }
 
-// A position's row of a table of them is added once it was written beside.
+// A position's row of a table of them is added, in pieces: a thread of a team could not report that there is
+// no memory for all of it.
 void add_table_row(const PackedMatrix& table, std::size_t row, float* out) {
-    constexpr std::size_t kInPlace = 4096;
-    float small[kInPlace];
-    std::vector<float> large(table.columns() > kInPlace ? table.columns() : 0);
-    float* room = large.empty() ? small : large.data();
-    table.read_row(row, room);
-    add_row(room, table.columns(), 1.0F, out);
+    constexpr std::size_t kPiece = 1024;
+    float piece[kPiece];
+    for (std::size_t first = 0; first < table.columns(); first += kPiece) {
+        const std::size_t count = std::min(kPiece, table.columns() - first);
+        table.read_columns(row, first, count, piece);
+        add_row(piece, count, 1.0F, out + first);
+    }
 }
 
 void store_row(const float* x, std::size_t size, float* out) { std::copy_n(x, size, out); }

@@ -1,14 +1,17 @@
 #include "runner/program.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <random>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "kernels/activations.hpp"
 #include "kernels/norms.hpp"
 #include "kernels/rope.hpp"
+#include "kernels/threads.hpp"
 #include "tests/check.hpp"
 
 namespace potstill {
@@ -69,6 +72,27 @@ void caps_and_gates_are_near_their_definitions() {
     std::vector<float> capped = x;
     softcap(capped.data(), capped.size(), 5);
     for (std::size_t i = 0; i < x.size(); ++i) CHECK(is_close(capped[i], 5 * std::tanh(x[i] / 5), 1e-6));
+    float none = NAN;
+    softcap(&none, 1, 5);
+    CHECK(std::isnan(none));
+}
+
+void nobody_passes_a_barrier_before_all_have_come() {
+    constexpr std::size_t kThreads = 4, kRounds = 300;
+    TeamBarrier barrier;
+    std::atomic<std::size_t> num_arrived{0}, num_early{0};
+    const auto meet = [&] {
+        for (std::size_t round = 1; round <= kRounds; ++round) {
+            ++num_arrived;
+            barrier.wait(kThreads);
+            if (num_arrived != round * kThreads) ++num_early;
+            barrier.wait(kThreads);
+        }
+    };
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < kThreads; ++i) threads.emplace_back(meet);
+    for (std::thread& thread : threads) thread.join();
+    CHECK(num_early == 0);
 }
 
 // One layer of attention over a cache, and what it is run with.
@@ -175,6 +199,7 @@ void test_program() {
     rows_are_normalised();
     angles_turn_as_far_as_they_should();
     caps_and_gates_are_near_their_definitions();
+    nobody_passes_a_barrier_before_all_have_come();
     pieces_give_the_bits_of_the_whole();
     refuses_what_would_reach_beyond_its_arrays();
 }

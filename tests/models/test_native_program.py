@@ -1,5 +1,6 @@
 """What a program refuses before anything is read or written, and its instructions beside torch."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from potstill import _native
 from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.layers.norms import LayerNorm, RMSNorm
 from potstill.models.native_program import (
@@ -148,10 +150,11 @@ def test_cross_attention_sees_the_whole_of_what_was_encoded(dtype: torch.dtype) 
             program.hidden(torch.arange(V), packed_rows([4, V - 4]), cache, bad)
 
 
-def small_decoder() -> tuple[NativeProgram, PagedKVCache]:
+def small_decoder(weight: Tensor | None = None) -> tuple[NativeProgram, PagedKVCache]:
+    """`weight` makes queries, keys and values."""
     program, x = of_rows()
     qkv, out = program.buffer((H + 2 * K) * D), program.buffer(H * D)
-    program.linear(x, program.matrix(table(qkv.width)), qkv)
+    program.linear(x, program.matrix(table(qkv.width) if weight is None else weight), qkv)
     program.rotate(qkv.columns(0, H * D), H, program.rotation(torch.ones(D // 2)))
     program.store(1, qkv.columns(H * D, K * D), qkv.columns((H + K) * D, K * D))
     program.attend(qkv.columns(0, H * D), out, 1, HeadShape(H, K, D), scale=1.0)
@@ -241,6 +244,64 @@ def test_a_program_whose_widths_do_not_fit_is_refused_as_it_is_built() -> None:
             build()
     with pytest.raises(ValueError, match="no head|has no result"):
         program.logits(torch.zeros(1, 0), torch.zeros(1, 0))
+
+
+def test_positions_of_any_width_are_added() -> None:
+    program, tokens, positions = NativeProgram("fp32"), table(V, 2500), table(8, 2500)
+    x = program.buffer(2500)
+    program.embed(program.matrix(tokens), x, positions=program.matrix(positions))
+    at = torch.cat([torch.arange(4), torch.arange(V - 4)])
+    torch.testing.assert_close(finished(program, x), tokens + positions[at])
+
+
+@pytest.mark.parametrize("row", [0, H * D, (H + K) * D])
+def test_weights_that_are_no_numbers_make_logits_that_are_none(row: int) -> None:
+    """Of queries, keys or values: text drawn from what attention makes of the rest would be nobody's."""
+    weight = table((H + 2 * K) * D)
+    weight[row, 0] = torch.nan
+    program, cache = small_decoder(weight)
+    rows = PagedRows.of([[2, 1]], [0], [5], cache)
+    assert program.step(torch.arange(5), rows, cache, torch.tensor([4])).isnan().all()
+
+
+def test_a_head_that_does_not_fit_is_none() -> None:
+    program, x = of_rows()
+    finished(program, x)
+    with pytest.raises(ValueError, match="x has 12 columns, not 13"):
+        program.head(program.matrix(table(V, E + 1)))
+    with pytest.raises(ValueError, match="softcap must be above 0"):
+        program.head(program.matrix(table()), softcap=-1.0)
+    with pytest.raises(ValueError, match="no head"):
+        program.step(torch.arange(V), packed_rows([V]), None, torch.arange(V))
+    with pytest.raises(TypeError, match="a matrix must be a PackedMatrix"):
+        program.head(table())  # type: ignore[arg-type]
+
+
+def test_what_is_built_while_it_is_measured_is_measured_too() -> None:
+    program = NativeProgram("fp32")
+    program.profile(True)
+    x = program.buffer(E)
+    program.embed(program.matrix(table()), x)
+    finished(program, x)
+    assert program.seconds().keys() == {"embed", "select"}
+
+
+def test_a_thread_of_pythons_uses_as_many_threads_as_torch_was_told() -> None:
+    program, x = of_rows()
+    finished(program, x)
+    counts: list[int] = []
+    asked = torch.arange(V), packed_rows([V])
+
+    def work() -> None:
+        program.hidden(*asked, wanted=asked[0])
+        counts.append(_native.max_threads())
+
+    for count in (2, 3):  # one of them is not what threads begin with
+        torch.set_num_threads(count)
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+    assert counts == [2, 3]
 
 
 def test_biases_of_joined_matrices_stand_where_their_outputs_do() -> None:

@@ -61,7 +61,8 @@ class NativeProgram:
     that are wanted, `result`, and the head.
 
     Building copies norms, biases and tables of biases, and packs matrices as `kind` says; torch's own may go
-    afterwards. ValueError where widths do not fit, DamagedError for weights that are no numbers.
+    afterwards. ValueError where widths do not fit, DamagedError for weights that are no numbers where int8 is
+    asked for; in the other kinds they make logits that are none either, which nothing is drawn from.
     """
 
     def __init__(self, kind: WeightKind) -> None:
@@ -155,7 +156,7 @@ class NativeProgram:
 
         bias [H, 2M - 1] by distance as in `layers.attention`; distances beyond M - 1 take its ends.
         """
-        self._native.attend(q, out, "cache", layer, *shape, scale, window, softcap, _table(bias))
+        self._native.attend(q, out, "cache", layer, *shape, scale, window, softcap, _vector(bias))
 
     def attend_encoder(self, q: View, out: View, layer: int, shape: HeadShape, *, scale: float) -> None:
         """Over all positions of the sequence's encoded prompt (`EncoderBlocks`)."""
@@ -173,7 +174,7 @@ class NativeProgram:
         bias: Tensor | None = None,
     ) -> None:
         """Over all tokens of the sequence, before and after, all of which are in this run; no cache."""
-        self._native.attend(q, out, "packed", 0, *shape, scale, None, None, _table(bias), keys, values)
+        self._native.attend(q, out, "packed", 0, *shape, scale, None, None, _vector(bias), keys, values)
 
     def gate(self, a: View, b: View, out: View, act: Activation) -> None:
         """out = act(a) * b; out may be a or b."""
@@ -235,6 +236,7 @@ class NativeProgram:
 
     def logits(self, hidden: Tensor, out: Tensor) -> Tensor:
         """hidden [M, E] to `out` [M, V], both float32."""
+        _take_torchs_threads()
         self._native.logits(hidden.float().contiguous(), out)
         return out
 
@@ -286,7 +288,9 @@ def _vector(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else bias.detach().float().contiguous()
 
 
-_table = _vector
+def _take_torchs_threads() -> None:
+    """OpenMP has a count for each thread of Python's; torch sets its own where it is first asked."""
+    torch.get_num_threads()
 
 
 def _inputs(
@@ -298,5 +302,6 @@ def _inputs(
 ) -> tuple[Any, ...]:
     keys, values = (None, None) if cache is None else (cache.keys, cache.values)
     tables, lengths = (None, None) if encoder is None else encoder
+    _take_torchs_threads()
     placed = (rows.positions, rows.slots, rows.starts, rows.num_cached, rows.block_tables)
     return (token_ids, *placed, keys, values, tables, lengths, wanted)
