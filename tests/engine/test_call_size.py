@@ -63,3 +63,19 @@ def test_after_calm_steps_more_is_tried_again():
     for _ in range(100):
         size.note_success()
     assert len(size.split(shares)) == 1
+    for _ in range(1000):
+        size.note_success()
+    assert size._most is None
+
+
+def test_pieces_of_one_text_never_share_a_call_however_often_calls_fail():
+    """Each begins where the one before has ended, which is known once that has run."""
+    rng = random.Random(6)
+    for _ in range(100):
+        size, rest = CallSize(), [share(rng.randrange(1, 30), rng.choice((0, 0, 7))) for _ in range(4)]
+        calls = [rest]
+        while size.halve(calls[0]):
+            calls = size.split([piece for call in calls for piece in call])
+            for call in calls:
+                assert len({piece.sequence for piece in call}) == len(call)
+            calls = calls[rng.randrange(len(calls)) :]

@@ -112,6 +112,30 @@ def test_an_iterator_that_is_closed_early_leaves_the_engine_free(generator):
     assert complete(generator, ("plain:", {}))[0].text == " one two"
 
 
+def test_a_second_call_while_one_is_being_read_is_refused_and_the_first_goes_on(generator):
+    requests = [TextRequest(prompt, SamplingParams()) for prompt in CONTINUATIONS]
+    first, second = generator.complete(requests), generator.stream(requests)
+    found = [next(first)]
+    with pytest.raises(UsageError, match="still writes . texts of an earlier call"):
+        next(second)
+    found += first
+    assert {index: done.text for index, done in found} == dict(enumerate(CONTINUATIONS.values()))
+
+
+def test_an_interrupt_while_a_text_is_taken_in_leaves_the_engine_free(generator, monkeypatch):
+    add = generator.engine.add
+
+    def interrupted(*given):
+        add(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generator.engine, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        complete(generator, ("plain:", {}))
+    monkeypatch.undo()
+    assert complete(generator, ("plain:", {}))[0].text == " one two"
+
+
 def test_a_request_too_long_is_refused_before_any_work(tokenizer):
     decoder = Stateless(Script(tokenizer, CONTINUATIONS), num_blocks=2, block_size=16)
     generator = EngineGenerator(Engine(decoder, EngineParams(), tokenizer.eos_ids), tokenizer)

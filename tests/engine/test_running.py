@@ -8,6 +8,7 @@ import torch
 from lm.naive_index import NaiveIndex
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
+from potstill.engine.placement import Placement
 from potstill.errors import MemoryFull, UsageError
 from potstill.lm.infinigram import InfinigramModel
 from potstill.lm.interpolated import InterpolatedModel
@@ -181,6 +182,52 @@ def test_a_text_that_finds_no_memory_alone_ends_and_the_others_go_on(kind, reque
             assert isinstance(sequence.error, MemoryFull) and sequence.finish_reason is None
             assert len(sequence.prompt_ids) > 20 and sequence.output_ids == output_ids[:3]
     assert not engine.has_work
+
+
+def test_a_text_without_a_part_in_a_step_counts_on_nothing_that_a_failed_one_was_to_fill(
+    recalling_decoder, whole_context_model
+):
+    decoder = OutOfMemory(
+        recalling_decoder(), lambda rows: any(len(r.context.prompt_ids) == 41 for r in rows)
+    )
+    engine = Engine(decoder, EngineParams(max_step_tokens=12))
+    asked = range(40), SamplingParams(max_tokens=5)
+    first = engine.add(*asked)
+    engine.step()
+    # It takes the whole step, and fails; the first was to go on from what it fills.
+    second = engine.add(range(41), SamplingParams(max_tokens=5), priority=1)
+    assert engine.step() == [second] and isinstance(second.error, MemoryFull)
+    assert run(engine) == [first]
+    assert (first.output_ids, first.logprob) == alone(asked, whole_context_model)
+
+
+@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
+@pytest.mark.parametrize("name", ["settle", "cover", "clear", "make_findable"])
+def test_an_interrupt_while_blocks_are_dealt_out_leaves_the_engine_usable(
+    kind, name, request, monkeypatch, expected
+):
+    plain, num_calls = getattr(Placement, name), 0
+
+    def interrupted(*given):
+        nonlocal num_calls
+        num_calls += 1
+        result = plain(*given)
+        if num_calls == 5:
+            raise KeyboardInterrupt
+        return result
+
+    engine = Engine(
+        request.getfixturevalue(kind)(num_blocks=40), EngineParams(max_batch=8, max_step_tokens=16)
+    )
+    for asked in some_requests():
+        engine.add(*asked)
+    monkeypatch.setattr(Placement, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(engine)
+    assert not engine.has_work and engine._blocks.num_free == 40
+    sequences = [engine.add(*asked) for asked in some_requests()]
+    run(engine)
+    assert [(one.output_ids, one.logprob) for one in sequences] == expected
 
 
 def test_another_error_empties_the_engine_and_leaves_it_usable(recalling_decoder, expected):

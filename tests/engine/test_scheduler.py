@@ -250,3 +250,26 @@ def test_an_encoder_counts_toward_the_budget_and_a_long_prompt_is_encoded_alone(
     costs = [[share.cost for share in world.step()] for _ in range(3)]
     assert costs == [[10], [1, 7], [1, 1, 9]]
     assert [share.cost for share in world.step()] == [1, 1, 1, 31]
+
+
+def test_an_encoders_prompt_that_has_to_wait_anyway_puts_nobody_out():
+    world = World(num_blocks=60, encodes=True, max_batch=6, max_step_tokens=16)
+    low = [world.add([token], max_tokens=9) for token in (1, 2)]
+    world.step()
+    for first in (10, 30):
+        world.add(range(first, first + 12), priority=1)
+    costs = [[share.cost for share in world.step()] for _ in range(2)]
+    assert costs == [[13, 1, 1], [1, 13, 1, 1]]
+    assert world.scheduler.num_preemptions == 0 and all(one.block_table for one in low)
+
+
+def test_output_that_is_found_again_is_no_shared_prompt():
+    world = World(num_blocks=40, max_batch=1, max_step_tokens=64)
+    low = world.add([1, 1], max_tokens=20)
+    for _ in range(14):
+        world.step()
+    world.add([2], max_tokens=1, priority=1)
+    world.finish()
+    assert world.scheduler.num_preemptions == 1 and len(low.output_ids) == 20
+    # Four blocks are found, of which the prompt and the model's own position have three places.
+    assert world.scheduler.num_positions_shared == 3

@@ -32,7 +32,7 @@ def _why_too_wide(params: EngineParams, asked: SamplingParams) -> str | None:
     if asked.num_beams > params.most_rows:
         return (
             f"num_beams is {asked.num_beams}; the engine runs {params.most_rows:,} texts at once. "
-            f"Lower it, or raise max_batch."
+            f"Lower it, or raise max_batch and max_step_tokens."
         )
     return None
 

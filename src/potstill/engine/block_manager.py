@@ -46,8 +46,13 @@ class Encoded(NamedTuple):
 class BlockManager:
     def __init__(self, num_blocks: int, block_size: int) -> None:
         self.num_blocks, self.block_size = num_blocks, block_size
-        self._num_owners = [0] * num_blocks
-        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))  # first: next to be used
+        self.clear()
+
+    def clear(self) -> None:
+        """Nobody owns a block, and nobody finds what is in one."""
+        self._num_owners = [0] * self.num_blocks
+        # The first is the next to be used.
+        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(self.num_blocks))
         self._block_of: dict[_Key, int] = {}
         self._key_of: dict[int, _Key] = {}
         self._node_of: dict[int, int] = {}

@@ -6,6 +6,8 @@ from potstill.engine.scheduler import Share
 
 # After so many steps without a failure, twice as much is tried again.
 _CALM_STEPS = 32
+# Above any step's positions.
+_ANY_STEP = 1 << 31
 
 
 class CallSize:
@@ -22,7 +24,9 @@ class CallSize:
         calls: list[list[Share]] = []
         room = 0
         for share in self._pieces(shares, self._most):
-            if share.cost > room:
+            # A piece begins where the one before it has ended, which is known once that has run.
+            is_next_piece = bool(calls) and calls[-1][-1].sequence is share.sequence
+            if share.cost > room or is_next_piece:
                 calls.append([])
                 room = self._most
             calls[-1].append(share)
@@ -42,6 +46,8 @@ class CallSize:
         self._num_calm += 1
         if self._most is not None and self._num_calm % _CALM_STEPS == 0:
             self._most *= 2
+            if self._most >= _ANY_STEP:
+                self.reset()
 
     def reset(self) -> None:
         self._most = None

@@ -103,20 +103,20 @@ class Engine:
         One that found no memory even alone has an `error`; the others go on without it.
         """
         started = perf_counter()
-        shares = self._scheduler.schedule()
-        groups = self._groups_of(shares)
         try:
+            shares = self._scheduler.schedule()
+            groups = self._groups_of(shares)
             with torch.inference_mode():
                 self._run(shares)
                 self._advance_searches(groups)
+            ended = [group for group in groups if group.rows[0].is_finished]
+            finished = [group.rows[0] for group in ended]
+            for group in ended:
+                self._scheduler.cancel(group)
         except BaseException:
             # Blocks that this step promised to fill may be half full.
             self.abort_all()
             raise
-        ended = [group for group in groups if group.rows[0].is_finished]
-        finished = [group.rows[0] for group in ended]
-        for group in ended:
-            self._scheduler.cancel(group)
         self._note(started)
         return finished
 
@@ -148,7 +148,7 @@ class Engine:
             if self._call_size.halve(call):
                 calls = deque(self._call_size.split(rest))
             else:
-                self._give_up(rest, why_not)
+                self._give_up(shares, rest, why_not)
                 return
         self._call_size.note_success()
 
@@ -171,14 +171,14 @@ class Engine:
             self._search_of(sequence).looks[sequence] = look
         return None
 
-    def _give_up(self, rest: Many[Share], why_not: str) -> None:
-        """The first of what is left of a step cannot run; the others are put out and run again later.
+    def _give_up(self, shares: Many[Share], rest: Many[Share], why_not: str) -> None:
+        """The first of what is left of a step cannot run; what has not run is put out and run again later.
 
-        They may count on blocks that it was to fill.
+        It may count on blocks that the first was to fill, even where it takes no part in the step.
         """
         groups = self._groups_of(rest)
+        self._scheduler.put_out_all_but({*self._groups_of(shares)} - {*groups})
         for group in groups:
-            self._scheduler.put_out(group)
             if group.search is not None:
                 group.search.looks.clear()
         self._blocks.forget()

@@ -22,10 +22,11 @@ class Piece(NamedTuple):
 class EngineGenerator:
     """Implements `potstill.types.Generator`. A request's text depends on its prompt and seed alone.
 
-    As far as the model's numbers do, that is: in float32 and on a GPU, products of matrices round by the size
-    of the batch, and a draw at the border of two tokens may fall otherwise.
+    As far as the model's numbers do, that is: where torch runs it, as on a GPU, products of matrices round by
+    the size of the batch, and a draw at the border of two tokens may fall otherwise.
 
-    One call at a time: what is left unread of an earlier one is given up when its iterator is closed.
+    One call at a time, UsageError for a second: what is left unread of the first is given up when its
+    iterator is closed.
     """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
@@ -75,7 +76,11 @@ class EngineGenerator:
             feed.cancel()
 
     def _feed(self, requests: Sequence[TextRequest]) -> RequestFeed:
-        assert not self.engine.has_work, "the engine still writes for an earlier call"
+        if self.engine.has_work:
+            raise UsageError(
+                f"The engine still writes {self.engine.num_running + self.engine.num_waiting:,} texts of an "
+                f"earlier call. Read its iterator to the end, or close it, before the next."
+            )
         # The model may have been trained since the last call, and what it cached then would be stale.
         self.engine.forget_cache()
         return RequestFeed(self.engine, self.tokenizer, requests)

@@ -10,7 +10,7 @@ from potstill.engine.sequence import Sequence
 
 
 class Placement:
-    """`num_shared` counts positions that were found in the cache instead of being run."""
+    """`num_shared` counts positions of prompts that were found in the cache instead of being run."""
 
     def __init__(self, blocks: BlockManager) -> None:
         self._blocks = blocks
@@ -57,9 +57,10 @@ class Placement:
         self._blocks.share(known)
         self._blocks.release(sequence.block_table[first : first + len(known)])
         sequence.block_table[first : first + len(known)] = known
-        num_cached = sequence.chain.num_blocks * self._blocks.block_size
-        self.num_shared += num_cached - sequence.num_cached
-        sequence.num_cached = num_cached
+        before, sequence.num_cached = sequence.num_cached, sequence.chain.num_blocks * self._blocks.block_size
+        # What was put out finds its own output again, too.
+        prompt_end = sequence.num_positions - len(sequence.output_ids)
+        self.num_shared += min(sequence.num_cached, prompt_end) - min(before, prompt_end)
 
     def cover(self, sequence: Sequence) -> bool:
         """Add the blocks that its positions need; False, and nothing added, while too few are free."""

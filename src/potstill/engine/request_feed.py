@@ -63,6 +63,9 @@ class RequestFeed:
         for sequence in self._asked:
             self._engine.cancel(sequence)
         self._asked.clear()
+        if self._engine.has_work:
+            # An interrupt came after the engine took a text and before it was noted here.
+            self._engine.abort_all()
 
     def raise_failures(self) -> None:
         """Raise the first failure, which says how many requests it is about."""

@@ -11,6 +11,7 @@ Since groups are gone through in the order of their ranks and the lowest goes fi
 takes part in the step already.
 """
 
+from collections.abc import Set
 from typing import NamedTuple
 
 from potstill.engine.block_manager import BlockManager
@@ -64,7 +65,7 @@ class Scheduler:
 
     @property
     def num_positions_shared(self) -> int:
-        """Positions found in the cache so far instead of being run."""
+        """Positions of prompts found in the cache so far instead of being run."""
         return self._placement.num_shared
 
     def add(self, group: Group) -> None:
@@ -118,6 +119,10 @@ class Scheduler:
         self._waiting.push(group)
         self.num_preemptions += 1
 
+    def put_out_all_but(self, kept: Set[Group]) -> None:
+        for group in [one for one in self._running if one not in kept]:
+            self.put_out(group)
+
     def fork(self, parent: Sequence, child: Sequence) -> list[tuple[int, int]]:
         """Let `child`, which has the parent's tokens, run in its group; blocks (source, target) to be copied
         before the next step."""
@@ -126,10 +131,15 @@ class Scheduler:
         return self._placement.fork(parent, child)
 
     def drop_all(self) -> None:
-        """Forget every sequence and what the cache holds, as after a step that was cut short."""
-        for group in {*self._group_of.values()}:
-            self.cancel(group)
-        self._blocks.forget()
+        """Forget every sequence and what the cache holds, as after a step that was cut short.
+
+        Nothing is taken apart piece by piece: it may be half changed.
+        """
+        self._waiting.clear()
+        self._running.clear()
+        self._group_of.clear()
+        self._num_rows = 0
+        self._blocks.clear()
 
     def _leave(self, group: Group) -> None:
         if group in self._waiting:
@@ -140,6 +150,8 @@ class Scheduler:
 
     def _join(self, group: Group, turn: int) -> bool:
         """Let a waiting group in, at its place among those that run, if need be instead of lower ones."""
+        if self._is_encoded_later(group):
+            return False
         while not self._has_room_for(group):
             last = self._running[-1] if len(self._running) > turn else None
             if last is None or last.priority >= group.priority:
@@ -156,13 +168,14 @@ class Scheduler:
             self._budget -= len(group.rows)
         return True
 
+    def _is_encoded_later(self, group: Group) -> bool:
+        """A prompt too long for what is left of a step is encoded where no other prompt takes part."""
+        first = group.rows[0]
+        is_too_long = len(first.prompt_ids) + group.num_new > self._budget
+        return is_too_long and self._has_prefilled and self._placement.has_to_encode(first)
+
     def _has_room_for(self, group: Group) -> bool:
         if self._budget < 1 or self._num_rows + group.most_rows > self._params.most_rows:
-            return False
-        first = group.rows[0]
-        # A prompt too long for what is left of a step is encoded where no other prompt takes part.
-        is_too_long = len(first.prompt_ids) + group.num_new > self._budget
-        if is_too_long and self._has_prefilled and self._placement.has_to_encode(first):
             return False
         # Without a block to spare for each that runs, the newcomer would soon be put out again. Alone it has
         # the whole cache, which `Engine.add` found large enough.
