@@ -35,8 +35,8 @@ T5_CONFIG = T5Config(
 )
 
 
-def model(**changes):
-    return NeuralDecoder(tiny_decoder(**changes), bos_id=2, kv_bytes=1 << 20, block_size=4)
+def model(kv_bytes=1 << 20, **changes):
+    return NeuralDecoder(tiny_decoder(**changes), bos_id=2, kv_bytes=kv_bytes, block_size=4)
 
 
 def test_writing_and_reading_are_measured_and_set_beside_the_peaks():
@@ -70,6 +70,13 @@ def test_a_model_with_a_small_context_is_measured_within_it():
     assert Bench(model(max_positions=20), "fp32", PEAKS, budget_s=0.01).run().prefill.tokens_per_s > 0
     with pytest.raises(UsageError, match="has 8 positions"):
         Bench(model(max_positions=8), "fp32", PEAKS).run()
+
+
+def test_a_cache_too_small_to_write_in_is_refused_with_its_room():
+    block_bytes = model(kv_bytes=512).cache_bytes
+    assert Bench(model(kv_bytes=8 * block_bytes), "fp32", PEAKS, budget_s=0.01).run().decode
+    with pytest.raises(UsageError, match="room for 1 tokens in each of 8 texts"):
+        Bench(model(kv_bytes=4 * block_bytes), "fp32", PEAKS).run()
 
 
 def test_a_large_model_takes_longer_and_is_told_to():

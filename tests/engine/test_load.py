@@ -1,6 +1,5 @@
 import pytest
 
-from potstill.devices import bf16_is_faster
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.load import load_generator
@@ -25,7 +24,6 @@ def test_the_embedded_model_goes_on_from_a_prompt(generator):
 
 
 @pytest.mark.weights
-@pytest.mark.skipif(not bf16_is_faster(), reason="float32 products round by the size of the batch")
 def test_a_seed_gives_the_embedded_model_the_same_text_alone_and_in_a_batch(generator):
     prompts = ("The city council said on Monday that", "In the second half", "He was born in")
     requests = [TextRequest(text, SamplingParams(max_tokens=12, seed=7)) for text in prompts]

@@ -134,3 +134,12 @@ def test_the_kernel_draws_what_the_definition_draws(dtype):
     got = sampling.draw(logits, filters, uniforms)
     assert got.token_ids.tolist() == expected.token_ids.tolist()
     torch.testing.assert_close(got.logprobs, expected.logprobs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("score", [torch.nan, torch.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_scores_that_are_no_numbers_are_refused_by_the_definition_too(score, temperature):
+    logits = torch.tensor([[0.0, 1.0, 2.0], [0.0, score, 2.0]])
+    filters = Filters.of([SamplingParams(temperature=temperature)] * 2, logits.device)
+    with pytest.raises(DamagedError, match="no numbers"):
+        sampling.draw_plain(logits, filters, torch.full((2,), 0.5, dtype=torch.float64))

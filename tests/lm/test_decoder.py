@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from potstill.errors import ConfigError, UsageError
+from potstill.errors import ConfigError, DamagedError, UsageError
 from potstill.lm.context import Context
 from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.protocol import StepRow
@@ -28,6 +28,11 @@ def test_the_cache_takes_no_more_than_its_bytes(gemma):
 def test_a_cache_too_small_for_one_block_is_refused(gemma):
     with pytest.raises(ConfigError, match="kv_bytes is 10"):
         NeuralDecoder(gemma.decoder, bos_id=2, kv_bytes=10)
+
+
+def test_a_bos_that_the_model_has_no_row_for_is_refused(gemma):
+    with pytest.raises(DamagedError, match="BOS is token 61; the model has the tokens 0 to 60"):
+        NeuralDecoder(gemma.decoder, bos_id=61, kv_bytes=1 << 20)
 
 
 def test_a_lone_bfloat16_row_is_summed_as_the_rows_of_a_batch_are(gemma, monkeypatch):

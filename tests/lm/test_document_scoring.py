@@ -1,4 +1,5 @@
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_a_window_is_never_longer_than_the_models_context(gemma):
     (document,) = some_documents(sizes=(100,))
     (found,) = neural_logprobs(gemma, [document], WindowSettings(window_tokens=4096, overlap_tokens=50))
     assert len(found) == 100 and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("num_prepended", [0, 1])
+def test_a_context_of_one_position_scores_nothing(num_prepended):
+    model = SimpleNamespace(max_positions=1, num_prepended=num_prepended)
+    with pytest.raises(UsageError, match="context has 1 positions"):
+        neural_logprobs(model, [[1, 2, 3]])
 
 
 def test_both_models_score_the_same_tokens_and_the_end_only_when_asked(gemma):

@@ -25,6 +25,8 @@ BUDGET_S = 3.0
 _STREAMS = (1, 8)
 _PROMPT_TOKENS, _OUTPUT_TOKENS, _PREFILL_TOKENS = 16, 128, 512
 _LEAST_STEPS = 4
+# A token of a prompt, one that is drawn where the prompt is read, and one more in a step that is measured.
+_LEAST_ROOM = 3
 
 
 class Rate(NamedTuple):
@@ -57,6 +59,11 @@ class Bench:
         """Each figure takes about `budget_s` seconds, or a few steps where those take longer."""
         if self.model.max_positions < _PROMPT_TOKENS:
             raise UsageError(f"The model has {self.model.max_positions} positions, too few to measure.")
+        if self._room() < _LEAST_ROOM:
+            raise UsageError(
+                f"The KV cache has room for {max(self._room(), 0)} tokens in each of {max(_STREAMS)} texts, "
+                f"too few to measure. Raise kv_bytes."
+            )
         decode: list[Rate] = []
         with (progress or Silent()).task("measuring", len(_STREAMS) + 1, "rates") as task:
             for num_streams in _STREAMS:

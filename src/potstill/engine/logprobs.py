@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from potstill.engine.sampling import Filters, draw
-from potstill.errors import DamagedError
+from potstill.engine.sampling import Filters, damaged_scores, draw
 from potstill.types import TokenLogprobs
 
 # Columns looked at together. The best of a row lie in the pieces with the highest maxima, so one pass for
@@ -35,10 +34,7 @@ def log_sums(logits: Tensor) -> Tensor:
         return logits.gather(1, drawn.token_ids[:, None])[:, 0].float() - drawn.logprobs
     sums = logits.float().logsumexp(-1)
     if not bool(sums.isfinite().all()):
-        raise DamagedError(
-            "The model gives scores that are no numbers, so its weights are damaged. "
-            "Fetch it again, or train it again into a new folder."
-        )
+        raise damaged_scores()
     return sums
 
 

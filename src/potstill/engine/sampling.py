@@ -100,15 +100,19 @@ def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
     except ValueError as error:
         if logits.isfinite().any(-1).all() and not (logits.isnan() | logits.isposinf()).any():
             raise
-        raise DamagedError(
-            f"The model gives scores that are no numbers ({error}), so its weights are damaged. "
-            f"Fetch it again, or train it again into a new folder."
-        ) from None
+        raise damaged_scores(f" ({error})") from None
     return Draw(torch.from_numpy(token_ids), torch.from_numpy(logprobs))
 
 
+def damaged_scores(details: str = "") -> DamagedError:
+    return DamagedError(
+        f"The model gives scores that are no numbers{details}, so its weights are damaged. "
+        f"Fetch it again, or train it again into a new folder."
+    )
+
+
 def draw_plain(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
-    """The definition, in whole passes over [B, V]."""
+    """The definition, in whole passes over [B, V]; DamagedError where scores are no numbers."""
     logits = logits.double()
     kept = apply_temperature(logits, filters.temperature)
     kept = apply_top_k(kept, filters.top_k)
@@ -116,6 +120,8 @@ def draw_plain(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
     kept = apply_min_p(kept, filters.min_p)
     drawn = torch.where(filters.temperature == 0, logits.argmax(-1), invert_cdf(kept, uniforms))  # [B]
     logprobs = logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
+    if not bool(logprobs.isfinite().all()):
+        raise damaged_scores()
     return Draw(drawn, logprobs.float())
 
 
@@ -156,7 +162,9 @@ def invert_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     cumulated = logits.double().softmax(-1).cumsum(-1)  # [B, V]
     # Rounding may leave the sum a little under 1, so the number is a share of the sum.
     wanted = uniforms.double() * cumulated[:, -1]
-    return torch.searchsorted(cumulated, wanted[:, None], right=True)[:, 0]
+    found = torch.searchsorted(cumulated, wanted[:, None], right=True)[:, 0]
+    # Of what is no number nothing is found, and an index beyond the row would end the device's work.
+    return found.clamp(max=logits.shape[-1] - 1)
 
 
 def penalise_repetition(logits: Tensor, row: int, output_ids: Sequence[int], penalty: float) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from potstill.errors import ConfigError, UsageError
+from potstill.errors import ConfigError, DamagedError, UsageError
 from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.lm.context import Context
 from potstill.lm.protocol import StepRow
@@ -30,6 +30,11 @@ class NeuralDecoder:
         self.runner: DecoderRunner = TorchRunner(runner) if isinstance(runner, Decoder) else runner
         self.bos_id, self.block_size = bos_id, block_size
         self.max_positions = self.runner.config.max_positions
+        if bos_id is not None and not 0 <= bos_id < self.vocab_size:
+            raise DamagedError(
+                f"The tokenizer's BOS is token {bos_id}; the model has the tokens 0 to "
+                f"{self.vocab_size - 1:,}. They do not belong together: fetch the model again."
+            )
         block_bytes = bytes_per_position(self.runner) * block_size
         if kv_bytes < block_bytes:
             raise ConfigError(

@@ -72,6 +72,10 @@ def neural_logprobs(
     settings = settings or WindowSettings()
     first = num_left_out(model)
     size = min(settings.window_tokens, model.max_positions) - model.num_prepended
+    if size <= first:
+        raise UsageError(
+            f"The model's context has {model.max_positions} positions, too few to score a token."
+        )
     overlap = max(min(settings.overlap_tokens, size // 2), first)
     scores: list[NDArray[np.float64]] = []
     num_tokens = sum(map(len, documents))

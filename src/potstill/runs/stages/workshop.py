@@ -73,8 +73,7 @@ class Workshop:
 
     def close(self) -> None:
         """Give the memory back; the next use loads again."""
-        for name in ("generator", "information"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("generator", None)
         release_memory()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
