@@ -162,6 +162,7 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], message: str) -> None:
         ({"use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
         ({"query_pre_attn_scalar": 0}, "query_pre_attn_scalar is 0"),
         ({"sliding_window": 0}, "windows"),
+        ({"sliding_window": 1 << 31}, "windows"),
         ({"layer_types": ["full_attention"]}, "layer_types must be 18 of"),
         ({"layer_types": ["linear_attention"] * 18}, "layer_types must be 18 of"),
         ({"_sliding_window_pattern": 0}, "sliding_window_pattern is 0"),

@@ -55,3 +55,12 @@ def test_a_text_does_not_hang_on_the_batch_to_the_last_bit(kind: WeightKind, tmp
     texts = zip(torch.split(token_ids, LENGTHS), torch.split(type_ids, LENGTHS), LENGTHS, strict=True)
     alone = [runner.states(ids, types, [length]).clone() for ids, types, length in texts]
     assert torch.equal(together, torch.cat(alone))
+
+
+def test_a_text_never_reads_on_in_the_places_of_a_second_one(tmp_path: Path) -> None:
+    saved_encoder("bert", "Model", tmp_path)
+    runner = native(tmp_path, "fp32")
+    length = runner.config.max_positions + 1
+    ids = torch.full((length,), 5)
+    with pytest.raises(AssertionError, match="beyond the places of a first text"):
+        runner.states(ids, torch.zeros_like(ids), [length])

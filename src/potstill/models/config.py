@@ -83,7 +83,7 @@ class DecoderConfig:
             ("norm_eps", 0 < eps <= 0.1, "in (0, 0.1]"),
             ("query_scale", 0 < scale <= 1000, "in (0, 1000]"),
             ("windows", len(windows) == self.num_layers, "one a layer"),
-            ("windows", all(window is None or window >= 1 for window in windows), ">= 1 each"),
+            ("windows", all(map(_is_window, windows)), "in [1, 2^31) each"),
             ("rotary_dim", turned % 2 == 0 and 0 <= turned <= self.head_dim, "even and at most head_dim"),
             ("attention_softcap", _is_cap(self.attention_softcap), "> 0"),
             ("logit_softcap", _is_cap(self.logit_softcap), "> 0"),
@@ -114,6 +114,10 @@ class DecoderConfig:
     def embedding_scale(self) -> float:
         """What embedded tokens are multiplied by."""
         return math.sqrt(self.hidden_size) if self.family.scales_embedding else 1.0
+
+
+def _is_window(window: int | None) -> bool:
+    return window is None or 1 <= window < 1 << 31
 
 
 def _is_cap(softcap: float | None) -> bool:

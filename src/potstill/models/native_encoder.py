@@ -39,6 +39,7 @@ class NativeEncoderRunner:
     def states(
         self, token_ids: Tensor, type_ids: Tensor, lengths: Sequence[int], wanted: Tensor | None = None
     ) -> Tensor:
+        assert max(lengths) <= self.config.max_positions, "a text beyond the places of a first text"
         rows = packed_rows(lengths)
         # The table has all places of a first text, then all of a second one.
         places = rows.positions + type_ids * self.config.max_position_embeddings
