@@ -216,6 +216,7 @@ def test_every_number_of_turned_numbers_survives_being_written_as_a_share(head_d
         (OPT_125M, {"layer_norm_elementwise_affine": False}, "layer_norm_elementwise_affine is False"),
         (OPT_125M, {"_remove_final_layer_norm": True}, "_remove_final_layer_norm is True"),
         (OPT_125M, {"ffn_dim": None}, "ffn_dim is missing"),
+        (MISTRAL_7B, {"head_dim": 10**400}, "head_dim is 1000"),
         (MISTRAL_7B, {"sliding_window": 0}, "windows"),
         (MISTRAL_7B, {"sliding_window": "all"}, "sliding_window is 'all'"),
         (MISTRAL_7B, {"layer_types": ["full_attention"] * 32}, "layer_types is"),

@@ -28,7 +28,7 @@ def write_vocabulary(tmp_path: Path) -> WriteVocabulary:
 
     def write(pieces: Sequence[tuple[str, float]], user_defined: Sequence[str] = (), **settings: Any) -> Path:
         path = tmp_path / "vocabulary.gguf"
-        control = ["<pad>", "<eos>", "<bos>", "<unk>"]
+        control = ["<pad>", "<eos>", settings.get("bos", "<bos>"), "<unk>"]
         texts = [*control, *BYTES, *user_defined, *(text for text, _ in pieces)]
         kinds = (
             [TokenKind.CONTROL] * 4 + [TokenKind.BYTE] * 256 + [TokenKind.USER_DEFINED] * len(user_defined)

@@ -173,6 +173,12 @@ def test_an_unknown_way_to_cut_words_is_refused():
         build_backend(byte_level("telepathy"))
 
 
+@pytest.mark.parametrize("bos", ["a b", "x:1", ":"])
+def test_a_bos_that_no_template_can_hold_is_named(write_vocabulary, bos):
+    with pytest.raises(DamagedError, match="cannot stand before a text"):
+        load_tokenizer(write_vocabulary(PIECES, bos=bos))
+
+
 def test_merges_that_do_not_fit_their_tokens_are_refused():
     metadata = BYTE_LEVEL | {"tokenizer.ggml.merges": ["q x"]}
     with pytest.raises(DamagedError, match="merges"):

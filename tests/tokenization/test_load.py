@@ -56,6 +56,17 @@ def test_a_damaged_configuration_is_named(folder):
         load_tokenizer(folder)
 
 
+def test_a_template_that_is_no_text_is_named(folder):
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
+    with pytest.raises(DamagedError, match=r"chat_template\.jinja is no UTF-8 text"):
+        load_tokenizer(folder)
+
+
+def test_ends_that_are_no_ids_are_passed_over(folder):
+    write_json(folder / "generation_config.json", {"eos_token_id": [True, -1, 10**20, 4]})
+    assert load_tokenizer(folder).eos_ids == (3, 4)
+
+
 def test_a_folder_without_a_tokenizer_says_what_it_needs(tmp_path):
     with pytest.raises(ModelMissing, match=r"tokenizer\.json"):
         load_tokenizer(tmp_path)

@@ -25,7 +25,7 @@ def read_llama(fields: Fields, model_type: ModelType) -> DecoderConfig:
     num_layers = fields.count("num_hidden_layers", MAX_LAYERS)
     num_heads = fields.count("num_attention_heads", MAX_HEADS)
     hidden_size = fields.count("hidden_size", MAX_SIZE)
-    head_dim = fields.integer("head_dim", _HEAD_DIM.get(model_type, hidden_size // num_heads))
+    head_dim = fields.count("head_dim", MAX_SIZE, _HEAD_DIM.get(model_type, hidden_size // num_heads))
     if model_type == "gemma3_text":
         rope, rope_local = read_two_ropes(fields, _GEMMA_3_THETA, _GEMMA_3_LOCAL_THETA)
     else:
@@ -41,7 +41,7 @@ def read_llama(fields: Fields, model_type: ModelType) -> DecoderConfig:
         head_dim=head_dim,
         max_positions=fields.integer("max_position_embeddings", _MAX_POSITIONS.get(model_type, 2048)),
         norm_eps=fields.number("rms_norm_eps", 1e-6),
-        query_scale=_query_scale(fields, head_dim) if is_gemma else float(max(head_dim, 1) ** -0.5),
+        query_scale=_query_scale(fields, head_dim) if is_gemma else head_dim**-0.5,
         activation=activation(fields, *_activation_field(is_gemma)),
         rope=rope,
         rope_local=rope_local,

@@ -16,6 +16,7 @@ from potstill.tokenization.gguf_vocabulary import GgufVocabulary, cached_backend
 from potstill.tokenization.tokenizer import Tokenizer
 
 MAX_TOKENIZER_BYTES = 256 << 20
+_MAX_IDS = 1 << 31
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -31,9 +32,12 @@ def _from_gguf(path: Path) -> Tokenizer:
     backend = cached_backend(vocabulary, user_cache_path("potstill") / "tokenizers")
     if vocabulary.adds_bos and vocabulary.bos_id is not None:
         bos = vocabulary.tokens[vocabulary.bos_id]
-        backend.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, vocabulary.bos_id)]
-        )
+        try:
+            backend.post_processor = processors.TemplateProcessing(
+                single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, vocabulary.bos_id)]
+            )
+        except ValueError as error:
+            raise DamagedError(f"{path}: {bos!r:.40} cannot stand before a text ({error}).") from None
     ids = {"unk_token": vocabulary.unknown_id, "pad_token": vocabulary.pad_id}
     config: dict[str, Any] = {
         name: vocabulary.tokens[token_id] for name, token_id in ids.items() if token_id is not None
@@ -48,7 +52,7 @@ def _from_folder(folder: Path) -> Tokenizer:
     backend = _backend(folder, config)
     template = folder / "chat_template.jinja"
     if template.is_file():
-        config["chat_template"] = template.read_text()
+        config["chat_template"] = _text(template)
     bos_id = _bos_id(backend, config)
     return Tokenizer(backend, bos_id=bos_id, eos_ids=_eos_ids(folder, backend, config), config=config)
 
@@ -95,7 +99,7 @@ def _eos_ids(folder: Path, backend: tokenizers.Tokenizer, config: Mapping[str, A
 
 def _ids(value: Any) -> Iterator[int]:
     for token_id in value if isinstance(value, list) else [value]:
-        if isinstance(token_id, int) and token_id >= 0:
+        if type(token_id) is int and 0 <= token_id < _MAX_IDS:
             yield token_id
 
 
@@ -109,6 +113,13 @@ def _texts_of(config: Mapping[str, Any], *names: str) -> list[str]:
     tokens = (config.get(name) for name in names)
     texts = (token.get("content") if isinstance(token, dict) else token for token in tokens)
     return [text for text in texts if isinstance(text, str)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"{path} is no UTF-8 text ({error}). Fetch it again.") from None
 
 
 def _table(path: Path) -> dict[str, Any]:
