@@ -152,6 +152,15 @@ def test_a_prompt_that_is_no_text_is_refused_by_its_number(generator):
         )
 
 
+def test_a_token_that_the_model_does_not_have_is_refused_by_its_requests_number(tokenizer):
+    engine = Engine(Stateless(TableModel({(): [1.0] * 80})), EngineParams())
+    requests = [TextRequest(prompt, SamplingParams(max_tokens=2)) for prompt in ("A", "z")]
+    assert tokenizer.encode("A")[0] < 80 <= tokenizer.encode("z")[0]
+    with pytest.raises(UsageError, match="Request 1: The prompt holds token"):
+        list(EngineGenerator(engine, tokenizer).complete(requests))
+    assert not engine.has_work
+
+
 def test_no_requests_give_no_completions(generator):
     assert complete(generator) == {}
 
@@ -258,7 +267,7 @@ def test_requests_without_memory_are_named_after_the_others_are_written(tokenize
     requests = [TextRequest(prompt, SamplingParams(max_tokens=5)) for prompt in prompts]
     written = generator.complete(requests)
     found = dict([next(written), next(written)])
-    with pytest.raises(MemoryFull, match=r"Request 1: .*no room for this.*1 others"):
+    with pytest.raises(MemoryFull, match=r"Request 1: .*no room for this.*goes for 1 more"):
         next(written)
     assert sorted(found) == [0, 2] and not engine.has_work
     assert dict(generator.complete(requests[:1])) == {0: found[0]}

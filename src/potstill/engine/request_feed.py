@@ -8,7 +8,7 @@ from typing import NamedTuple
 from potstill.engine.engine import Engine
 from potstill.engine.sequence import Sequence as RunningSequence
 from potstill.engine.stopping import WrittenText
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, UsageError
 from potstill.seeds import derive_seed
 from potstill.tokenization.streaming import TextStream
 from potstill.tokenization.tokenizer import Tokenizer
@@ -72,7 +72,7 @@ class RequestFeed:
         if not self.failures:
             return
         (index, error), count = self.failures[0], len({index for index, _ in self.failures})
-        others = f" So do {count - 1:,} others." if count > 1 else ""
+        others = f" The same goes for {count - 1:,} more." if count > 1 else ""
         raise type(error)(f"Request {index}: {error}{others}") from error
 
     def _refill(self) -> None:
@@ -82,7 +82,10 @@ class RequestFeed:
             params = sample_params(self._requests[index].sampling, sample)
             source = TextStream(self._tokenizer)
             text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
-            sequence = self._engine.add(prompt_ids, params, text)
+            try:
+                sequence = self._engine.add(prompt_ids, params, text)
+            except UsageError as error:
+                raise UsageError(f"Request {index}: {error}") from None
             self._asked[sequence] = Asked(index, sample, text)
 
     def _all_samples(self) -> Iterator[tuple[int, int, list[int]]]:
