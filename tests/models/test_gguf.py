@@ -305,6 +305,7 @@ def test_a_window_that_a_file_of_llama_names_holds_for_every_layer() -> None:
         ({"gptneox.rope.dimension_count": 66}, "rotary_dim is 66"),
         ({"gptneox.rope.dimension_count": 3}, "rotary_dim is 3"),
         ({"gptneox.attention.layer_norm_epsilon": None}, "layer_norm_epsilon is missing"),
+        ({"gptneox.attention.layer_norm_epsilon": 1e308}, "norm_eps is inf"),
         ({"gptneox.embedding_length": 2**40}, "embedding_length is 1099511627776"),
         ({"gptneox.context_length": 2**40}, "max_positions is"),
         ({"gptneox.use_parallel_residual": 2}, "use_parallel_residual is 2"),

@@ -10,7 +10,8 @@ MAX_COUNT = 1 << 20
 
 def decimal(value: float) -> float:
     """The decimal that was meant: the file holds float32, in which 1e-6 is 9.999999974752427e-07."""
-    return float(str(np.float32(value)))
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(value)))
 
 
 def rope_of(fields: Fields, default_theta: float) -> RopeSettings:
