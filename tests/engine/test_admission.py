@@ -69,3 +69,11 @@ def test_a_token_that_the_model_does_not_have_is_refused(token_id, recalling_dec
     with pytest.raises(UsageError, match=f"token {token_id}; the model has the tokens 0 to 49"):
         engine.add([1, token_id, 2], SamplingParams(max_tokens=2))
     assert not engine.has_work
+
+
+@pytest.mark.parametrize("token_id", [1.0, math.nan, "1", True, None])
+def test_what_is_no_token_id_is_refused(token_id, recalling_decoder):
+    engine = Engine(recalling_decoder(), EngineParams())
+    with pytest.raises(UsageError, match=f"holds a {type(token_id).__name__}; token ids are whole numbers"):
+        engine.add([1, token_id, 2], SamplingParams(max_tokens=2))
+    assert not engine.has_work

@@ -5,6 +5,7 @@ from collections.abc import Sequence as Many
 from itertools import count
 from time import perf_counter
 
+import numpy as np
 import torch
 
 from potstill.engine.admission import why_refused
@@ -222,7 +223,10 @@ def _check_added(params: SamplingParams, priority: object) -> None:
 
 
 def _check_ids(prompt_ids: Many[int], vocab_size: int) -> None:
-    """An id that the model has no row for would be read from somewhere else."""
+    """An id that the model has no row for would be read from somewhere else; one that is none ends a step."""
+    for kind in {*map(type, prompt_ids)}:
+        if kind is bool or not issubclass(kind, int | np.integer):
+            raise UsageError(f"The prompt holds a {kind.__name__}; token ids are whole numbers.")
     for wrong in (min(prompt_ids, default=0), max(prompt_ids, default=0)):
         if not 0 <= wrong < vocab_size:
             raise UsageError(
