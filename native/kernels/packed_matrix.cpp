@@ -1,11 +1,15 @@
 #include "kernels/packed_matrix.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <new>
 #include <stdexcept>
+#include <vector>
+
+#include "kernels/threads.hpp"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -52,43 +56,50 @@ bf16 scale_for(float peak) {
     return scale;
 }
 
-void quantize_group(const float* weights, std::size_t count, std::size_t lane, bf16& scale, std::uint8_t* q) {
+// False where a weight is NaN or infinite.
+bool quantize_group(const float* weights, std::size_t count, std::size_t lane, bf16& scale, std::uint8_t* q) {
     float peak = 0;
     for (std::size_t k = 0; k < count; ++k) {
-        if (!std::isfinite(weights[k])) throw std::invalid_argument("weight holds NaN or infinity");
+        if (!std::isfinite(weights[k])) return false;
         peak = std::max(peak, std::abs(weights[k]));
     }
     scale = scale_for(peak);
     const float step = widen(scale);
-    if (step == 0) return;
+    if (step == 0) return true;
     for (std::size_t k = 0; k < count; ++k) {
         const float steps = std::nearbyint(weights[k] / step);
         q[place_of(k, lane, 4)] = static_cast<std::uint8_t>(static_cast<int>(steps) + 128);
     }
+    return true;
 }
 
-void pack_int8(const float* weights, std::size_t columns, std::size_t lane, std::byte* panel) {
+bool pack_int8(const float* weights, std::size_t columns, std::size_t lane, std::byte* panel) {
     for (std::size_t group = 0; group < num_groups(columns); ++group) {
         const std::size_t first = group * kGroup;
-        quantize_group(weights + first, std::min(kGroup, columns - first), lane,
-                       scales_of(panel, group)[lane], bytes_of(panel, group));
+        if (!quantize_group(weights + first, std::min(kGroup, columns - first), lane,
+                            scales_of(panel, group)[lane], bytes_of(panel, group))) {
+            return false;
+        }
     }
+    return true;
 }
 
-void pack_row(const float* weights, std::size_t columns, WeightKind kind, std::size_t lane,
+// False where a weight cannot be packed.
+bool pack_row(const float* weights, std::size_t columns, WeightKind kind, std::size_t lane,
               std::byte* panel) {
     switch (kind) {
         case WeightKind::float32:
             for (std::size_t k = 0; k < columns; ++k) floats(panel)[k * kLanes + lane] = weights[k];
-            return;
+            return true;
         case WeightKind::bfloat16:
             for (std::size_t k = 0; k < columns; ++k) {
                 halves(panel)[place_of(k, lane, 2)] = round_to_bf16(weights[k]);
             }
-            return;
+            return true;
         case WeightKind::int8:
-            return pack_int8(weights, columns, lane, panel);
+            break;
     }
+    return pack_int8(weights, columns, lane, panel);
 }
 
 void widen_row(const float* source, std::size_t count, float* target) { std::copy_n(source, count, target); }
@@ -137,12 +148,20 @@ template <typename T>
 PackedMatrix PackedMatrix::pack_any(const T* weights, std::size_t rows, std::size_t columns,
                                     WeightKind kind) {
     PackedMatrix packed(rows, columns, kind);
-    std::unique_ptr<float[]> row(new float[columns]);
-    for (std::size_t n = 0; n < rows; ++n) {
-        widen_row(weights + n * columns, columns, row.get());
-        pack_row(row.get(), columns, kind, n % kLanes,
-                 packed.bytes_.data() + n / kLanes * packed.panel_bytes_);
+    std::vector<float> room(static_cast<std::size_t>(max_threads()) * columns);
+    std::atomic<bool> is_packed{true};  // an exception must not leave the threads
+#pragma omp parallel for schedule(static)
+    for (std::size_t panel = 0; panel < packed.num_panels(); ++panel) {
+        float* row = room.data() + static_cast<std::size_t>(thread_index()) * columns;
+        const std::size_t first = panel * kLanes;
+        for (std::size_t lane = 0; lane < std::min(kLanes, rows - first); ++lane) {
+            widen_row(weights + (first + lane) * columns, columns, row);
+            if (!pack_row(row, columns, kind, lane, packed.bytes_.data() + panel * packed.panel_bytes_)) {
+                is_packed.store(false, std::memory_order_relaxed);
+            }
+        }
     }
+    if (!is_packed.load()) throw std::invalid_argument("weight holds NaN or infinity");
     return packed;
 }
 
