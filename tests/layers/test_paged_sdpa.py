@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from potstill.layers.kv_cache import PagedKVCache, PagedRows, attend_plain, attention_over
-from potstill.layers.paged_sdpa import PagedSdpa, attend_sdpa
+from potstill.layers.paged_sdpa import PagedSdpa
 
 BLOCK_SIZE = 4
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -39,6 +39,10 @@ def random_call(seed, shape, device, *, dtype=torch.float32, H=4, K=2, D=16):
         tensor[0].flatten(0, 1)[whole.slots] = written
     q = torch.randn(sum(num_new), H, D, generator=generator).to(device)
     return q, cache.keys[0], cache.values[0], PagedRows.of(tables, num_cached, num_new, cache)
+
+
+def attend_sdpa(q, keys, values, rows, **settings):
+    return PagedSdpa(rows, keys.shape[1]).attend(q, keys, values, **settings)
 
 
 def random_bias(H, width, device):

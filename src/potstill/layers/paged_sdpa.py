@@ -17,25 +17,8 @@ if TYPE_CHECKING:
     from potstill.layers.kv_cache import PagedRows
 
 
-def attend_sdpa(
-    q: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    rows: "PagedRows",
-    *,
-    scale: float,
-    window: int | None,
-    softcap: float | None = None,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """What `attend_plain` gives: q [N, H, D]; keys, values [num_blocks, block_size, K, D]; any device."""
-    return PagedSdpa(rows, keys.shape[1]).attend(
-        q, keys, values, scale=scale, window=window, softcap=softcap, bias=bias
-    )
-
-
 class PagedSdpa:
-    """The same for all layers of a step."""
+    """What `attend_plain` gives, for all layers of a step, on any device."""
 
     def __init__(self, rows: "PagedRows", block_size: int) -> None:
         # The one place where a device is waited for.
