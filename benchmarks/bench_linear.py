@@ -4,14 +4,17 @@ The shapes of Gemma 3 270M (the head of 262,144 x 640 and the four of its layers
 512 rows. With few rows the ceiling is memory: bytes/s stand beside what torch reads in a matrix-vector
 product over 671 MB in the same minute. With many it is arithmetic: operations/s. Rates are of the fastest
 repetition, which stands beside the median.
+
+    python benchmarks/bench_linear.py [SHAPE ...] [--out FILE]
 """
 
+import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,12 +92,21 @@ def product_figures(
 
 
 def main() -> None:
-    """Names of shapes as arguments; all without."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"of {', '.join(SHAPES)}; all without")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    if unknown := set(asked.shapes) - SHAPES.keys():
+        parser.error(f"there is no shape {', '.join(sorted(unknown))}")
     use_threads()
     torch.manual_seed(0)
-    figures = {"read_gb_per_s": read_rate(), **{name: figures_of(name) for name in sys.argv[1:] or SHAPES}}
+    figures = {"read_gb_per_s": read_rate(), **{name: figures_of(name) for name in asked.shapes or SHAPES}}
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    print(json.dumps({"subject": "linear", **figures, "machine": describe_machine(), "commit": commit}))
+    found = {"subject": "linear", **figures, "machine": describe_machine(), "commit": commit}
+    if asked.out:
+        asked.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
