@@ -1,8 +1,8 @@
 """How long products with packed weights take: int8, bfloat16 and float32 beside torch's.
 
 The shapes of Gemma 3 270M (the head of 262,144 x 640 and the four of its layers) and of T5 base, for 1 to
-512 rows. With few rows the ceiling is memory: bytes/s stand beside what torch reads in a matrix-vector
-product over 671 MB in the same minute. With many it is arithmetic: operations/s. Rates are of the fastest
+512 rows. With few rows the ceiling is memory: bytes/s stand beside what torch reads over
+671 MB in the same minute. With many it is arithmetic: operations/s. Rates are of the fastest
 repetition, which stands beside the median.
 
     python benchmarks/bench_linear.py [SHAPE ...] [--out FILE]
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from potstill import _native
 from potstill.devices import describe_machine, use_threads
+from potstill.peaks import read_rate
 
 SHAPES = {
     "head": (262_144, 640),
@@ -35,6 +36,7 @@ SHAPES = {
 }
 ROWS_OF_THE_HEAD, ROWS_OF_A_LAYER = (1, 4, 8, 16, 32, 64), (1, 8, 32, 512)
 SECONDS_EACH = 0.3
+READ_BYTES = 4 * 262_144 * 640
 
 
 def measure(work: Callable[[], object]) -> dict[str, float]:
@@ -56,11 +58,6 @@ def with_rates(figure: dict[str, float], num_bytes: int, num_operations: int) ->
         "gb_per_s": round(num_bytes / seconds / 1e9, 1),
         "tera_operations_per_s": round(num_operations / seconds / 1e12, 3),
     }
-
-
-def read_rate() -> float:
-    weight, vector = torch.ones(262_144, 640), torch.ones(640)
-    return with_rates(measure(lambda: torch.mv(weight, vector)), 4 * weight.numel(), 0)["gb_per_s"]
 
 
 def figures_of(name: str) -> dict[str, Any]:
@@ -102,7 +99,10 @@ def main() -> None:
         parser.error(f"there is no shape {', '.join(sorted(unknown))}")
     use_threads()
     torch.manual_seed(0)
-    figures = {"read_gb_per_s": read_rate(), **{name: figures_of(name) for name in asked.shapes or SHAPES}}
+    figures = {
+        "read_gb_per_s": read_rate(READ_BYTES, SECONDS_EACH) / 1e9,
+        **{name: figures_of(name) for name in asked.shapes or SHAPES},
+    }
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     found = {"subject": "linear", **figures, "machine": describe_machine(), "commit": commit}
     if asked.out:

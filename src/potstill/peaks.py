@@ -70,17 +70,25 @@ def cache_bytes() -> int:
     return max(sizes, default=0)
 
 
-def _read_rate(seconds: float) -> float:
-    """Bytes a second over a buffer that no cache holds: of a sum, or of a product with a vector."""
+def read_rate(num_bytes: int, seconds: float) -> float:
+    """Bytes a second over a buffer of about `num_bytes`: of a sum, or of a product with a vector.
+
+    Takes about `seconds`. The threads are those that torch has now; a cache may hold a small buffer.
+    """
     import torch
 
-    wanted = min(max(8 * cache_bytes(), _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES, memory_bytes()[1] // 4)
-    buffer = torch.ones(max(wanted // 4 // _INPUTS, 1), _INPUTS)
+    buffer = torch.ones(max(num_bytes // 4 // _INPUTS, 1), _INPUTS)
     vector, num_bytes = torch.ones(_INPUTS), 4 * buffer.numel()
     return max(
         _rate(lambda: buffer.sum(), num_bytes, seconds / 2),
         _rate(lambda: buffer.mv(vector), num_bytes, seconds / 2),
     )
+
+
+def _read_rate(seconds: float) -> float:
+    """Over a buffer that no cache holds."""
+    wanted = min(max(8 * cache_bytes(), _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES, memory_bytes()[1] // 4)
+    return read_rate(wanted, seconds)
 
 
 def _flop_rate(kind: str, seconds: float) -> float:

@@ -16,6 +16,7 @@ from potstill.files import is_disk_full, sha256_of
 from potstill.hub.listing import (
     COMMIT,
     FetchedModel,
+    HubBrokeOff,
     HubLacks,
     HubModel,
     HubUnreachable,
@@ -28,7 +29,7 @@ from potstill.hub.listing import (
     checked_file,
     wanted_files,
 )
-from potstill.hub.mirrors import first_that_has, is_offline, mirrors
+from potstill.hub.mirrors import first_that_has, is_offline, mirrors, refusals
 from potstill.hub.records import read_record, record_path, write_record
 from potstill.progress import Progress, Task
 
@@ -43,23 +44,14 @@ def fetch(model: HubModel, records: Path, *, progress: Progress) -> FetchedModel
     """
     record = record_path(records, model)
     try:
-        commit, names = first_that_has(
-            _endpoints(), model.repo_id, lambda endpoint: _fetch_from(endpoint, model, progress)
-        )
-    except HubLacks as error:
-        raise ModelMissing(f"{error}. {error.advice}") from None
-    except _BrokeOff as error:
-        raise ModelMissing(
-            f"Fetching {model.repo_id} broke off ({error}). Run the same command again to go on from there."
-        ) from None
+        with refusals(model.repo_id):
+            commit, names = first_that_has(
+                _endpoints(), model.repo_id, lambda endpoint: _fetch_from(endpoint, model, progress)
+            )
     except HubUnreachable as error:
         return _fetched_before(model, record, str(error))
     write_record(record, commit, names)
     return as_fetched(_folder(model, commit, names), commit, names)
-
-
-class _BrokeOff(HubUnreachable):
-    pass
 
 
 def _endpoints() -> list[str]:
@@ -79,7 +71,7 @@ def _fetch_from(endpoint: str, model: HubModel, progress: Progress) -> tuple[str
         with _hub_errors(model, endpoint):
             _download(endpoint, model, listing.commit, files, progress)
     except HubUnreachable as error:
-        raise _BrokeOff(str(error)) from None
+        raise HubBrokeOff(str(error)) from None
     return listing.commit, [file.name for file in files]
 
 

@@ -52,6 +52,10 @@ class HubUnreachable(Exception):
     """The hub did not answer, or broke off: another one, or a later try, may do."""
 
 
+class HubBrokeOff(HubUnreachable):
+    """In the middle of the files: what came of them is kept."""
+
+
 class HubLacks(Exception):
     """The hub answered that it has no such repository or revision, or none for this user.
 

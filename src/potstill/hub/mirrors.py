@@ -3,12 +3,13 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from potstill.errors import ConfigError
-from potstill.hub.listing import HubLacks, HubUnreachable
+from potstill.errors import ConfigError, ModelMissing
+from potstill.hub.listing import HubBrokeOff, HubLacks, HubUnreachable
 
 _Result = TypeVar("_Result")
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
@@ -56,3 +57,16 @@ def first_that_has(endpoints: Sequence[str], shown: str, fetch: Callable[[str], 
             if following is not None:
                 print(f"{shown}: {error}; trying {following}", file=sys.stderr)
     raise next((error for error in failures if isinstance(error, HubUnreachable)), failures[0])
+
+
+@contextmanager
+def refusals(shown: str) -> Iterator[None]:
+    """ModelMissing where no address has the model, or gave it to its end; HubUnreachable passes."""
+    try:
+        yield
+    except HubLacks as error:
+        raise ModelMissing(f"{error}. {error.advice}") from None
+    except HubBrokeOff as error:
+        raise ModelMissing(
+            f"Fetching {shown} broke off ({error}). Run the same command again to go on from there."
+        ) from None

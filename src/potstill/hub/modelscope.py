@@ -20,6 +20,7 @@ from potstill.hub.download import Download
 from potstill.hub.listing import (
     COMMIT,
     FetchedModel,
+    HubBrokeOff,
     HubLacks,
     HubModel,
     HubUnreachable,
@@ -32,7 +33,7 @@ from potstill.hub.listing import (
     checked_file,
     wanted_files,
 )
-from potstill.hub.mirrors import check_address, first_that_has, is_offline, mirrors
+from potstill.hub.mirrors import check_address, first_that_has, is_offline, mirrors, refusals
 from potstill.hub.records import read_record, record_path, write_record
 from potstill.hub.waiting_lock import waiting_lock
 from potstill.progress import Progress, Task
@@ -62,16 +63,10 @@ def fetch_from_modelscope(
     try:
         if is_offline():
             raise HubUnreachable("HF_HUB_OFFLINE is set")
-        with waiting_lock(root):
+        with waiting_lock(root), refusals(shown):
             commit, names = first_that_has(
                 _endpoints(), shown, lambda endpoint: _fetch_from(endpoint, model, root, progress)
             )
-    except HubLacks as error:
-        raise ModelMissing(f"{error}. {error.advice}") from None
-    except _BrokeOff as error:
-        raise ModelMissing(
-            f"Fetching {shown} broke off ({error}). Run the same command again to go on from there."
-        ) from None
     except HubUnreachable as error:
         return _fetched_before(shown, root, record, str(error))
     write_record(record, commit, names)
@@ -83,10 +78,6 @@ def fetched_models(folder: Path) -> Iterator[tuple[str, int]]:
     for blobs in sorted(folder.glob(f"*/*/{_BLOBS}")):
         name = blobs.parent.relative_to(folder).as_posix()
         yield f"{PREFIX}{name}", sum(blob.stat().st_size for blob in blobs.iterdir())
-
-
-class _BrokeOff(HubUnreachable):
-    pass
 
 
 def _endpoints() -> list[str]:
@@ -123,7 +114,7 @@ def _download(one: Download, blob: Path, endpoint: str, task: Task) -> None:
     try:
         one.to(blob, task)
     except HubUnreachable as error:
-        raise _BrokeOff(f"{endpoint}: {error}") from None
+        raise HubBrokeOff(f"{endpoint}: {error}") from None
 
 
 def _link(blob: Path, target: Path) -> None:
