@@ -16,7 +16,6 @@ llama-cpp-python is compiled where it is installed; it has an environment of its
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +27,9 @@ from decode_options import Options
 from decode_part_decoder import measure_decoder
 from decode_part_t5 import measure_t5
 from decode_report import lines
+from provenance import provenance
 
-from potstill.devices import describe_machine, num_threads, use_threads
+from potstill.devices import num_threads, use_threads
 from potstill.hub.resolve import resolve
 from potstill.progress import Lines
 
@@ -95,8 +95,7 @@ def main() -> None:
         "subject": "decode",
         "quick": asked.quick,
         **parts,
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
     print("\n".join(lines(found)))
     print(json.dumps({"machine": found["machine"], "commit": found["commit"], "out": str(asked.out)}))

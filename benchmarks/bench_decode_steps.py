@@ -25,8 +25,9 @@ from decode_attention import measure_attention, measure_compiled
 from decode_charts import write_charts
 from decode_curves import BATCHES, CONTEXTS, MAX_POSITIONS, SHORT_PROMPT, SIZES, Curves
 from decode_techniques import WAYS, Techniques, measure_step, model_of
+from provenance import provenance
 
-from potstill.devices import describe_machine, num_threads, use_threads
+from potstill.devices import num_threads, use_threads
 
 PUBLISHED_STEP_MS = {1: 70.0, 5: 220.0, 10: 400.0}
 PUBLISHED_SDPA = 3.0
@@ -181,8 +182,7 @@ def main() -> None:
         "quick": asked.quick,
         **found,
         "published": {"step_ms": PUBLISHED_STEP_MS, "sdpa": PUBLISHED_SDPA},
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
     print_tables(found)
     if asked.charts:

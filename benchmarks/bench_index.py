@@ -24,9 +24,9 @@ from index_corpora import make_corpus
 from index_queries import NUM_QUERIES, TEXT_TOKENS, Queries, compare, each, in_threads, whole
 from index_rival import build as build_rival
 from index_rival import open_engine, write_stream
+from provenance import provenance
 
 from potstill.corpus.store import Store
-from potstill.devices import describe_machine
 from potstill.index.reader import Index
 from potstill.progress import Lines
 
@@ -192,8 +192,7 @@ def measure(work: Path, name: str, rounds: int, build_rounds: int) -> dict[str, 
         "size_aim_bytes_per_token": 6.0,
         "memory": memory_latency(),
         "rival": "infini-gram 2.6.0, prefetch depths 0",
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import argparse
 import json
 import re
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,13 +20,13 @@ import numpy as np
 from bench_index import build_ours, index_bytes, ragged
 from index_corpora import make_corpus
 from index_queries import Queries
+from provenance import provenance
 
 from potstill.charts.curve import Series, curve
 from potstill.corpus.copied_documents import Chosen, copy_documents
 from potstill.corpus.folder import building_corpus
 from potstill.corpus.manifest import VOCABULARY_FOLDER
 from potstill.corpus.store import Store
-from potstill.devices import describe_machine
 from potstill.files import write_text
 from potstill.index.reader import Index
 from potstill.progress import Lines, Silent
@@ -148,8 +147,7 @@ def measure(work: Path, core_hour: float) -> dict[str, Any]:
         "subject": "index_growth",
         "rows": rows,
         "extrapolated": extrapolate(rows[-1], core_hour),
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
 
 

@@ -15,7 +15,6 @@ small part in minutes.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +24,10 @@ from typing import Any
 
 import numpy as np
 from interpolation_sources import Split, split_python, split_records
+from provenance import provenance
 
 from potstill.corpus.vocabulary import TokenizerVocabulary, Vocabulary
-from potstill.devices import describe_machine, memory_budget, num_threads, use_threads
+from potstill.devices import memory_budget, num_threads, use_threads
 from potstill.engine.params import EngineParams
 from potstill.evaluation.held_out import first_tokens, unseen
 from potstill.evaluation.perplexity import compare_mixture, perplexity
@@ -74,8 +74,7 @@ def main() -> None:
         "python_bytes": asked.python_bytes,
         "trial": asked.trial,
         "sources": found,
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
     asked.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps({"out": str(asked.out), "machine": results["machine"], "commit": results["commit"]}))

@@ -8,14 +8,14 @@ figure is the median of its repetitions, with the fastest beside it.
 
 import json
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 
 import torch
+from provenance import provenance
 
 from potstill import _native
-from potstill.devices import describe_machine, use_threads
+from potstill.devices import use_threads
 from potstill.engine.sampling import Filters, draw_plain
 from potstill.layers.kv_cache import PagedKVCache, PagedRows, attend_native, attend_plain
 from potstill.types import SamplingParams
@@ -80,8 +80,7 @@ def main() -> None:
     for subject, rows in figures.items():
         for name, figure in rows.items():
             print(f"{subject:<10} {name:<38} {figure}")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    print(json.dumps({"subject": "kernels", **figures, "machine": describe_machine(), "commit": commit}))
+    print(json.dumps({"subject": "kernels", **figures, **provenance()}))
 
 
 if __name__ == "__main__":

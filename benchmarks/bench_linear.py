@@ -11,17 +11,17 @@ repetition, which stands beside the median.
 import argparse
 import json
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from provenance import provenance
 from torch import Tensor
 
 from potstill import _native
-from potstill.devices import describe_machine, use_threads
+from potstill.devices import use_threads
 from potstill.peaks import read_rate
 
 SHAPES = {
@@ -103,8 +103,7 @@ def main() -> None:
         "read_gb_per_s": read_rate(READ_BYTES, SECONDS_EACH) / 1e9,
         **{name: figures_of(name) for name in asked.shapes or SHAPES},
     }
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    found = {"subject": "linear", **figures, "machine": describe_machine(), "commit": commit}
+    found = {"subject": "linear", **figures, **provenance()}
     if asked.out:
         asked.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -9,11 +9,11 @@ prompt, the few-shot teacher, the source cut short and its first clause. The cei
 
 import argparse
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from potstill.devices import describe_machine
+from provenance import provenance
+
 from potstill.files import read_json
 from potstill.runs.execute import LEDGER_NAME, RECIPE_NAME
 from potstill.runs.ledger import Ledger
@@ -45,8 +45,7 @@ def collect(run: Path) -> dict[str, Any]:
         "comparison": scores,
         "student_over_few_shot": {name: ratio(scores, name, evaluation.FEW_SHOT) for name in SHARES},
         "student_over_plain": {name: ratio(scores, name, evaluation.PLAIN) for name in SHARES},
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
 
 

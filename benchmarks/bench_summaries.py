@@ -13,13 +13,13 @@ DATA is a folder with gigaword.jsonl.gz, duc2004.jsonl.gz, google.jsonl.gz, news
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from potstill.devices import describe_machine
+from provenance import provenance
+
 from potstill.evaluation.baselines import first_characters
 from potstill.evaluation.examples import EvaluationExample, read_examples
 from potstill.hub.resolve import resolve
@@ -40,9 +40,8 @@ def main() -> None:
     arguments = parse(sys.argv[1:])
     recipe = read_recipe(arguments.run / "recipe.toml")
     task = load_task(recipe.task.name)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     results: dict[str, Any] = {"subject": "summaries", "run": recipe.run.name, "sets": {}}
-    results |= {"machine": describe_machine(), "commit": commit}
+    results |= provenance()
     examples = {name: read_examples(arguments.data / f"{name}.jsonl.gz") for name in SETS}
     student = write(arguments.run / "student", examples, task.student_prompt, recipe)
     shots = shot_variants(task, recipe.synthesis, recipe.run.seed)[0]

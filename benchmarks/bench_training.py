@@ -15,7 +15,6 @@ import json
 import random
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,8 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from provenance import provenance
 
-from potstill.devices import describe_machine, use_threads
+from potstill.devices import use_threads
 from potstill.hub.resolve import resolve
 from potstill.models.decoder import Decoder
 from potstill.models.export import save_decoder
@@ -157,8 +157,7 @@ def measure(model: str, num_steps: int, rounds: int) -> dict[str, Any]:
         / statistics.median(s.wall_s for s in seconds["potstill"])
         / peak,
         "peak_gib_of_both": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        "machine": describe_machine(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        **provenance(),
     }
 
 
