@@ -119,7 +119,7 @@ class Completion(NamedTuple):
     """What a generator wrote after a prompt. `logprob` is the sum over `token_ids`, in nats.
 
     `logprobs` holds one entry a token where the request asked for alternatives, else nothing. `sample` counts
-    the texts of one request.
+    the texts of one request. `unmet` says what of the request's constraints the text does not meet.
     """
 
     text: str
@@ -128,11 +128,40 @@ class Completion(NamedTuple):
     logprob: float
     logprobs: tuple[TokenLogprobs, ...] = ()
     sample: int = 0
+    unmet: tuple[str, ...] = ()
+
+
+class Grammar(NamedTuple):
+    """What a whole text must look like.
+
+    regex        a regular expression, matched from the first character to the last
+    json_schema  a JSON schema, as JSON
+    lark         a grammar as llguidance reads it, whose rule `start` is the text
+    choices      texts of which one is written, as a JSON list
+    """
+
+    kind: Literal["regex", "json_schema", "lark", "choices"]
+    source: str
+
+
+class Phrase(NamedTuple):
+    """A literal of lexical constraints: whether these words stand in the text, or do not."""
+
+    text: str
+    is_wanted: bool = True
+
+
+# Every clause must hold; one holds where any of its phrases does (a formula in conjunctive normal form).
+Clauses = tuple[tuple[Phrase, ...], ...]
 
 
 class TextRequest(NamedTuple):
+    """A prompt to go on from; the `grammar` and the `clauses` are about what is written, not the prompt."""
+
     prompt: str
     sampling: SamplingParams
+    grammar: Grammar | None = None
+    clauses: Clauses = ()
 
 
 class Generator(Protocol):

@@ -45,12 +45,18 @@ class RecallingDecoder:
         self.steps.append(list(rows))
         for row in rows:
             token_ids, end = (-1, *row.context.token_ids), row.num_cached + row.num_new
-            assert row.num_new > 0 and row.wants_logits == (end == len(token_ids))
+            assert row.num_new > 0 and (row.num_logits > 0) == (end == len(token_ids))
             for position in range(row.num_cached, end):
                 self._slot(row, position)[...] = token_ids[position]
-        return torch.from_numpy(self.model.next_logprobs([self._recalled(row) for row in rows]))[
-            [row.wants_logits for row in rows]
+        return self._answers(rows)
+
+    def _answers(self, rows: Sequence[StepRow]) -> torch.Tensor:
+        asked = [
+            self._recalled(row._replace(num_new=row.num_new - behind))
+            for row in rows
+            for behind in reversed(range(row.num_logits))
         ]
+        return torch.from_numpy(self.model.next_logprobs(asked)) if asked else torch.empty(0, self.vocab_size)
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         for source, target in pairs:
@@ -80,13 +86,12 @@ class RecallingEncoderDecoder(RecallingDecoder):
         self.steps.append(list(rows))
         for row in rows:
             self._write(row)
-        asked = [self._recalled(row) for row in rows]
-        return torch.from_numpy(self.model.next_logprobs(asked))[[row.wants_logits for row in rows]]
+        return self._answers(rows)
 
     def _write(self, row: StepRow) -> None:
         prompt_ids, token_ids = row.context.prompt_ids, (-1, *row.context.output_ids)
         end = row.num_cached + row.num_new
-        assert row.num_new > 0 and row.wants_logits == (end == len(token_ids))
+        assert row.num_new > 0 and (row.num_logits > 0) == (end == len(token_ids))
         assert len(row.encoder_table) * self.block_size >= len(prompt_ids)
         self.num_encoded += row.encodes
         for position in range(len(prompt_ids) if row.encodes else 0):

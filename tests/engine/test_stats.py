@@ -33,7 +33,7 @@ def test_a_hundred_tokens_after_ten_run_109_positions_with_a_cache_and_5950_with
 def test_pieces_of_a_prompt_count_like_the_whole_and_give_one_token():
     whole, pieces = EngineStats(), EngineStats()
     whole.count_step([row(0, 10)])
-    pieces.count_step([row(0, 4, wants_logits=False)])
+    pieces.count_step([row(0, 4, num_logits=0)])
     pieces.count_step([row(4, 6)])
     for name in ("num_positions_run", "num_positions_uncached", "num_pairs", "num_tokens_generated"):
         assert getattr(pieces, name) == getattr(whole, name)

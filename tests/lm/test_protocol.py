@@ -206,3 +206,30 @@ def test_rows_may_share_blocks_that_the_same_step_fills(decoder):
             )
         )
     assert_same_distribution(definition(decoder), decoder.step(rows), asked)
+
+
+def test_a_step_gives_the_logits_of_several_positions_of_a_row(lm, decoder):
+    asked = [context for context in contexts(lm.vocab_size) if context.num_output > 2]
+    blocks = iter(range(decoder.num_blocks))
+    encodes = decoder.encodes_prompt
+    rows = [
+        StepRow(
+            context,
+            num_cached=0,
+            num_new=decoder.num_prepended + (context.num_output if encodes else context.num_tokens),
+            block_table=[next(blocks) for _ in range(-(-(context.num_tokens + 1) // decoder.block_size))],
+            num_logits=num_logits,
+            encoder_table=[next(blocks) for _ in range(-(-len(context.prompt_ids) // decoder.block_size))]
+            if encodes
+            else (),
+            encodes=encodes,
+        )
+        for context, num_logits in zip(asked, [3, 0, 1, 2, 1], strict=True)
+    ]
+    wanted = [
+        Context(row.context.prompt_ids, row.context.output_ids[: row.context.num_output - behind])
+        for row in rows
+        for behind in reversed(range(row.num_logits))
+    ]
+    logits = decoder.step(rows).float().log_softmax(-1)
+    np.testing.assert_allclose(np.exp(logits.numpy()), np.exp(lm.next_logprobs(wanted)), atol=1e-4)

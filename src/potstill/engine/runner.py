@@ -58,7 +58,7 @@ class CallRunner:
                 sequence.num_cached,
                 num_new,
                 sequence.block_table,
-                wants_logits,
+                int(wants_logits),
                 sequence.encoder_table,
                 encodes,
             )

@@ -70,7 +70,7 @@ class EngineStats:
             self.num_pairs += num_new * row.num_cached + num_new * (num_new + 1) // 2
             if row.encoder_table:
                 self._count_prompt(len(row.context.prompt_ids), row)
-            if row.wants_logits:
+            if row.num_logits:
                 self.num_tokens_generated += 1
                 self.num_positions_uncached += num_positions
         self.num_blocks_used = num_blocks_used

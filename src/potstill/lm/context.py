@@ -34,6 +34,12 @@ class Context:
     def token_ids(self) -> tuple[int, ...]:
         return self.prompt_ids + self.output_ids
 
+    def cut(self, num_output: int) -> "Context":
+        """What stands there before output token `num_output`."""
+        return (
+            self if num_output == self.num_output else Context(self.prompt_ids, self.output_ids[:num_output])
+        )
+
     @property
     def num_tokens(self) -> int:
         return len(self.prompt_ids) + self.num_output

@@ -10,7 +10,7 @@ from torch import Tensor
 from potstill.errors import ConfigError, DamagedError, UsageError
 from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.lm.context import Context
-from potstill.lm.protocol import StepRow
+from potstill.lm.protocol import StepRow, wanted_positions
 from potstill.models.decoder import Decoder
 from potstill.models.runner import DecoderRunner, TorchRunner
 
@@ -78,14 +78,14 @@ class NeuralDecoder:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[StepRow]) -> Tensor:
-        """Logits of the rows that want them, [B, V], in the runner's type."""
+        """Logits [M, V] in the runner's type."""
         token_ids = torch.tensor(list(chain.from_iterable(map(self._new_ids, rows))), device=self.device)
         num_new = [row.num_new for row in rows]
         placed = PagedRows.of(
             [row.block_table for row in rows], [row.num_cached for row in rows], num_new, self._cache
         )
-        last = np.cumsum(num_new)[[row.wants_logits for row in rows]] - 1
-        return self.runner.step(token_ids, placed, self._cache, torch.from_numpy(last).to(self.device))
+        wanted = torch.from_numpy(wanted_positions(rows)).to(self.device)
+        return self.runner.step(token_ids, placed, self._cache, wanted)
 
     @torch.inference_mode()
     def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:

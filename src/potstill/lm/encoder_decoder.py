@@ -15,7 +15,7 @@ from potstill.errors import ConfigError, UsageError
 from potstill.layers.cross_attention import PromptRows
 from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.lm.context import Context
-from potstill.lm.protocol import StepRow
+from potstill.lm.protocol import StepRow, wanted_positions
 from potstill.models.t5 import T5
 from potstill.models.t5_runner import EncoderDecoderRunner, TorchT5Runner
 
@@ -62,7 +62,7 @@ class EncoderDecoder:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[StepRow]) -> Tensor:
-        """Logits of the rows that want them, [B, V], in the runner's type."""
+        """Logits [M, V] in the runner's type."""
         self._encode([row for row in rows if row.encodes])
         num_new = [row.num_new for row in rows]
         placed = PagedRows.of(
@@ -71,13 +71,12 @@ class EncoderDecoder:
         prompts = PromptRows.of(
             [row.encoder_table for row in rows], [len(row.context.prompt_ids) for row in rows], self._cache
         )
-        last = np.cumsum(num_new)[[row.wants_logits for row in rows]] - 1
         return self.runner.step(
             self._packed(map(self._new_ids, rows)),
             placed,
             prompts,
             self._cache,
-            torch.from_numpy(last).to(self.device),
+            torch.from_numpy(wanted_positions(rows)).to(self.device),
         )
 
     @torch.inference_mode()

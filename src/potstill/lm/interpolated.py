@@ -50,8 +50,8 @@ class InterpolatedDecoder:
         return InterpolatedModel(self.infinigram, self.neural, self.weights).next_logprobs(contexts)
 
     def step(self, rows: Sequence[StepRow]) -> Tensor:
-        logprobs = self.neural.step(rows).float().log_softmax(-1)  # [B, V]
-        asked = [row.context for row in rows if row.wants_logits]
+        logprobs = self.neural.step(rows).float().log_softmax(-1)  # [M, V]
+        asked = [context for row in rows for context in row.asked]
         return mix_rows(logprobs, self.infinigram.distributions(asked), self.weights)
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:

@@ -28,7 +28,8 @@ class StepRow(NamedTuple):
     Positions count what the model puts before a context (`num_prepended`), then the context's tokens.
     Position i lives in block `block_table[i // block_size]`. The first `num_cached` positions are in their
     blocks already, or are written there by another row of this very step; the next `num_new` are to run.
-    A row wants logits only when its last position is run.
+    A row wants the logits of its last `num_logits` positions, all of them new: none while a prompt is run in
+    pieces, one to draw the next token, more where the context ends with tokens that are only guessed.
 
     An encoder-decoder's positions are what its decoder reads: `num_prepended` (its start token), then the
     output. `encoder_table` holds the encoder's keys and values of the whole prompt, prompt token i in block
@@ -40,9 +41,24 @@ class StepRow(NamedTuple):
     num_cached: int
     num_new: int
     block_table: Sequence[int]
-    wants_logits: bool = True
+    num_logits: int = 1
     encoder_table: Sequence[int] = ()
     encodes: bool = False
+
+    @property
+    def asked(self) -> list[Context]:
+        """The contexts whose next tokens are wanted, the shortest first."""
+        shortest = self.context.num_output - self.num_logits + 1
+        return [self.context.cut(length) for length in range(shortest, self.context.num_output + 1)]
+
+
+def wanted_positions(rows: Sequence[StepRow]) -> np.ndarray:
+    """[M] int64: which of a step's positions, packed row after row, logits are wanted of."""
+    ends = np.cumsum([row.num_new for row in rows], dtype=np.int64)
+    counts = np.array([row.num_logits for row in rows], dtype=np.int64)
+    before = np.cumsum(counts) - counts
+    wanted: np.ndarray = np.arange(counts.sum()) + np.repeat(ends - counts - before, counts)
+    return wanted
 
 
 class BatchedDecoder(Protocol):
@@ -92,7 +108,8 @@ class BatchedDecoder(Protocol):
         ...
 
     def step(self, rows: Sequence[StepRow]) -> "torch.Tensor":
-        """Log-probabilities up to a constant a row, [rows that want logits, V], float32 or bfloat16."""
+        """Log-probabilities up to a constant a row, float32 or bfloat16 [M, V]: of every position that logits
+        are wanted of, row after row."""
         ...
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:

@@ -31,10 +31,10 @@ class Stateless:
         return self.model.vocab_size
 
     def step(self, rows: Sequence[StepRow]) -> torch.Tensor:
-        asked = [row.context for row in rows if row.wants_logits]
+        asked = [context for row in rows for context in row.asked]
         if not asked:
             return torch.empty(0, self.vocab_size)
-        return torch.from_numpy(self.model.next_logprobs(asked))  # [B, V]
+        return torch.from_numpy(self.model.next_logprobs(asked))  # [M, V]
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """There is nothing in them."""

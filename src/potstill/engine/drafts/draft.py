@@ -1,0 +1,54 @@
+"""What is guessed of a text's next tokens, and who guesses. No torch here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from potstill.engine.uniforms import Uniforms
+from potstill.lm.context import Context
+from potstill.types import SamplingParams
+
+
+class Draft(NamedTuple):
+    """Tokens that may come next in a row, and how likely each is to its drafter, given those before it."""
+
+    token_ids: tuple[int, ...] = ()
+    probs: tuple[float, ...] = ()
+
+
+class DraftRequest(NamedTuple):
+    """One text whose next tokens are wanted.
+
+    text_id      the same for as long as the text is written, no other's until `Drafter.forget`
+    most_tokens  >= 1
+    least_prob   the draft ends with the token at which the product of its `probs` falls under this
+    uniforms     the number at position i draws output token i of the target: a drafter that draws uses the
+                 same, so that it draws what the target will where their distributions agree
+    """
+
+    text_id: int
+    context: Context
+    most_tokens: int
+    least_prob: float
+    sampling: SamplingParams
+    uniforms: Uniforms
+
+
+class Drafter(Protocol):
+    """A `NextTokenModel` in a form that is fast at guessing; whatever it guesses, texts stay the same."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def propose(self, requests: Sequence[DraftRequest]) -> list[Draft]:
+        """A draft for each, empty where nothing is known. A text may have lost tokens, or grown by many,
+        since it was asked about last."""
+        ...
+
+    def observe(self, text_id: int, draft: Draft, drawn_ids: Sequence[int]) -> None:
+        """What the target drew after each beginning of a draft, [len(draft) + 1]: those behind the first
+        that differs from the draft were drawn after tokens that are not in the text."""
+        ...
+
+    def forget(self, text_id: int) -> None:
+        """The text is written no more; nothing happens where it was never asked about."""
+        ...
