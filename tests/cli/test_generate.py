@@ -10,10 +10,9 @@ from cli.conftest import Command
 from potstill.cli import writing
 from potstill.cli.output import printable
 from potstill.engine.generator import Piece
-from potstill.errors import ConfigError, DamagedError
 from potstill.files import write_json
 from potstill.progress import Silent
-from potstill.runs.student import StudentCard, read_card, write_card
+from potstill.tasks.student import StudentCard, write_card
 from potstill.types import Completion, SamplingParams, TextRequest
 
 
@@ -81,21 +80,6 @@ def test_a_wrong_sampling_option_is_refused_before_the_model_is_loaded(
 def test_a_model_that_is_not_there_is_told(potstill: Command) -> None:
     done = potstill("generate", "./none", "one", "--json")
     assert done.code == 4 and json.loads(done.out)["error"]["type"] == "ModelMissing"
-
-
-def test_a_card_reads_back_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path
-    card = StudentCard(task="t", prompt_template="{source}", sampling=SamplingParams(stop=("a",)))
-    write_card(folder, card)
-    assert read_card(folder) == card and read_card(folder / "none") is None
-    no_place = {"format": 1, "task": "t", "prompt_template": "x"}
-    wrong_cards: list[object] = [[], {"format": 2}, {"format": 1, "task": "t"}, no_place]
-    for wrong in wrong_cards:
-        write_json(folder / "potstill.json", wrong)
-        with pytest.raises(DamagedError, match="potstill.json"):
-            read_card(folder)
-    with pytest.raises(ConfigError, match="exactly once"):
-        StudentCard(task="t", prompt_template="{source} {source}")
 
 
 def test_several_texts_a_prompt_come_in_order(potstill: Command, echo: None) -> None:

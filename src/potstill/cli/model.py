@@ -64,8 +64,8 @@ def show(
 ) -> None:
     """Show a model's architecture, size and files; with --bench also how fast it is on this machine."""
     from potstill.cli.output import print_json
-    from potstill.runs.student import read_card
     from potstill.settings import to_table
+    from potstill.tasks.student import read_card
 
     _refuse_without_bench(bench, dtype=dtype, threads=threads)
     found = _resolve(model, revision, quiet)
@@ -174,7 +174,7 @@ def _embedded() -> list[dict[str, Any]]:
 
 def _students(runs_folder: Path) -> list[dict[str, Any]]:
     from potstill.runs.folder import run_folders
-    from potstill.runs.student import read_card
+    from potstill.tasks.student import read_card
 
     models = []
     for folder in run_folders(runs_folder):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from potstill.cli.output import print_json, printable
 from potstill.errors import UsageError
 from potstill.progress import Progress
-from potstill.runs.student import StudentCard, read_card
+from potstill.tasks.student import StudentCard, read_card
 from potstill.types import Completion, SamplingParams, TextRequest
 
 if TYPE_CHECKING:

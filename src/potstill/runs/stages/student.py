@@ -14,9 +14,9 @@ from potstill.models.export import save_decoder
 from potstill.models.load import load_decoder
 from potstill.runs.recipe import Recipe
 from potstill.runs.stage import StageContext
-from potstill.runs.student import StudentCard, write_card
 from potstill.synthesis.dataset import KEPT, read_pairs
 from potstill.tasks.example import Example
+from potstill.tasks.student import StudentCard, write_card
 from potstill.tasks.task import Task
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
