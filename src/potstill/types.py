@@ -156,12 +156,17 @@ Clauses = tuple[tuple[Phrase, ...], ...]
 
 
 class TextRequest(NamedTuple):
-    """A prompt to go on from; the `grammar` and the `clauses` are about what is written, not the prompt."""
+    """A prompt to go on from; the `grammar` and the `clauses` are about what is written, not the prompt.
+
+    `prompt_ids`, where there are any, are read in the prompt's place: no text spells a control token, such as
+    those of a chat template.
+    """
 
     prompt: str
     sampling: SamplingParams
     grammar: Grammar | None = None
     clauses: Clauses = ()
+    prompt_ids: tuple[int, ...] = ()
 
 
 class Generator(Protocol):

@@ -161,6 +161,16 @@ def test_a_token_that_the_model_does_not_have_is_refused_by_its_requests_number(
     assert not engine.has_work
 
 
+def test_ids_are_read_in_a_prompts_place(generator, tokenizer):
+    ids = tuple(tokenizer.encode("lines:"))
+    asked = [TextRequest("plain:", SamplingParams(), prompt_ids=ids), TextRequest("plain:", SamplingParams())]
+    found = dict(generator.complete(asked))
+    assert [found[0].text, found[1].text] == [" first\nsecond", " one two"]
+    too_long = TextRequest("", SamplingParams(max_tokens=2**30), prompt_ids=ids)
+    with pytest.raises(UsageError, match="Request 0: A prompt of 6 tokens"):
+        generator.complete([too_long])
+
+
 def test_no_requests_give_no_completions(generator):
     assert complete(generator) == {}
 

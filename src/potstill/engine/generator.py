@@ -89,9 +89,10 @@ class EngineGenerator:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
             try:
-                if request.prompt and self.engine.fits(1 + len(request.prompt.encode()), request.sampling):
+                most_tokens = len(request.prompt_ids) or 1 + len(request.prompt.encode())
+                if most_tokens > 1 and self.engine.fits(most_tokens, request.sampling):
                     continue
-                (prompt_ids,) = encode_prompts(self.engine, self.tokenizer, [request.prompt])
+                (prompt_ids,) = encode_prompts(self.engine, self.tokenizer, [request])
                 self.engine.check_fits(len(prompt_ids), request.sampling)
             except UsageError as error:
                 raise UsageError(f"Request {index}: {error}") from None

@@ -91,18 +91,19 @@ class RequestFeed:
     def _all_samples(self) -> Iterator[tuple[int, int, list[int]]]:
         """(request's index, sample, prompt) of every text asked for."""
         for start in range(0, len(self._requests), _ENCODED_AT_ONCE):
-            prompts = [request.prompt for request in self._requests[start : start + _ENCODED_AT_ONCE]]
-            for index, ids in enumerate(encode_prompts(self._engine, self._tokenizer, prompts), start):
+            some = self._requests[start : start + _ENCODED_AT_ONCE]
+            for index, ids in enumerate(encode_prompts(self._engine, self._tokenizer, some), start):
                 params = self._requests[index].sampling
                 # A search is asked once and finds several texts.
                 for sample in range(1 if params.num_beams > 1 else params.n):
                     yield index, sample, ids
 
 
-def encode_prompts(engine: Engine, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
+def encode_prompts(engine: Engine, tokenizer: Tokenizer, requests: Sequence[TextRequest]) -> list[list[int]]:
     """What the model is asked; encoders are trained on texts that end with EOS."""
     end = list(tokenizer.eos_ids[:1]) if engine.decoder.encodes_prompt else []
-    return [ids + end for ids in tokenizer.encode_batch(prompts)]
+    encoded = iter(tokenizer.encode_batch([one.prompt for one in requests if not one.prompt_ids]))
+    return [list(one.prompt_ids) or next(encoded) + end for one in requests]
 
 
 def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
