@@ -5,6 +5,9 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -60,6 +63,20 @@ PackedMatrix pack(const FloatArray<2>& weight, const std::string& kind) {
     });
 }
 
+PackedMatrix kept(const Array<std::uint8_t, 1>& content, std::size_t rows, std::size_t columns,
+                  const std::string& kind) {
+    return PackedMatrix::kept(std::as_bytes(as_span<std::uint8_t>(content)), rows, columns, kind_of(kind),
+                              std::make_shared<Array<std::uint8_t, 1>>(content));
+}
+
+using Content = nb::ndarray<nb::numpy, const std::uint8_t, nb::ndim<1>>;
+
+// `self` is the matrix as Python's own object, which the array keeps.
+Content content_of(const nb::object& self) {
+    const auto& matrix = nb::cast<const PackedMatrix&>(self);
+    return {matrix.content().data(), {matrix.bytes()}, self};
+}
+
 using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 
 Matrix multiply(const Array<float, 2>& x, const PackedMatrix& matrix,
@@ -87,9 +104,7 @@ nb::ndarray<nb::numpy, float, nb::ndim<1>> row_of(const PackedMatrix& matrix, st
     return to_numpy(std::move(out));
 }
 
-}  // namespace
-
-void bind_linear(nb::module_& m) {
+void bind_matrix(nb::module_& m) {
     nb::class_<PackedMatrix>(m, "PackedMatrix", kMatrixDoc)
         .def(
             "__init__",
@@ -98,6 +113,14 @@ void bind_linear(nb::module_& m) {
             },
             "weight"_a.noconvert(), "kind"_a,
             nb::sig("def __init__(self, weight: torch.Tensor, kind: str) -> None"))
+        .def_static(
+            "kept", &kept, "content"_a.noconvert(), "rows"_a, "columns"_a, "kind"_a,
+            nb::sig("def kept(content: numpy.typing.NDArray[numpy.uint8], rows: int, columns: int, "
+                    "kind: str) -> PackedMatrix"),
+            "A matrix over the content of one that was packed before, which is kept in place and must "
+            "not change. ValueError where its size does not fit or it begins at no multiple of 64.")
+        .def("content", &content_of, nb::sig("def content(self) -> numpy.typing.NDArray[numpy.uint8]"),
+             "The packed bytes, without a copy; not to be written to.")
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("kind", [](const PackedMatrix& matrix) { return name_of(matrix.kind()); })
@@ -105,6 +128,12 @@ void bind_linear(nb::module_& m) {
         .def("row", &row_of, "index"_a,
              nb::sig("def row(self, index: int) -> numpy.typing.NDArray[numpy.float32]"),
              "A row as the kernels see it, [columns]; IndexError where there is none.");
+}
+
+}  // namespace
+
+void bind_linear(nb::module_& m) {
+    bind_matrix(m);
     m.def(
         "linear", &multiply, "x"_a.noconvert(), "matrix"_a, "bias"_a.none() = nb::none(), "act"_a = "none",
         nb::sig(

@@ -7,6 +7,9 @@
 #include <limits>
 #include <new>
 #include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/threads.hpp"
@@ -21,6 +24,8 @@ namespace {
 constexpr std::size_t kLine = 64;
 constexpr std::uint8_t kZero = 128;  // q + 128 of nothing
 constexpr std::size_t kLargePage = std::size_t{1} << 21;
+constexpr std::size_t kMostRows = std::size_t{1}
+                                  << 40;  // and columns: what sizes are made from cannot overflow
 
 std::size_t panel_bytes_of(std::size_t columns, WeightKind kind) {
     switch (kind) {
@@ -34,13 +39,26 @@ std::size_t panel_bytes_of(std::size_t columns, WeightKind kind) {
     return num_groups(columns) * kGroupBytes;
 }
 
-float* floats(std::byte* panel) { return reinterpret_cast<float*>(panel); }
-bf16* halves(std::byte* panel) { return reinterpret_cast<bf16*>(panel); }
+template <typename Byte, typename T>
+using LikeByte = std::conditional_t<std::is_const_v<Byte>, const T, T>;
+
+template <typename Byte>
+auto* floats(Byte* panel) {
+    return reinterpret_cast<LikeByte<Byte, float>*>(panel);
+}
+template <typename Byte>
+auto* halves(Byte* panel) {
+    return reinterpret_cast<LikeByte<Byte, bf16>*>(panel);
+}
 
 // Of a group of int8 weights.
-bf16* scales_of(std::byte* panel, std::size_t group) { return halves(panel + group * kGroupBytes); }
-std::uint8_t* bytes_of(std::byte* panel, std::size_t group) {
-    return reinterpret_cast<std::uint8_t*>(panel + group * kGroupBytes + kScaleBytes);
+template <typename Byte>
+auto* scales_of(Byte* panel, std::size_t group) {
+    return halves(panel + group * kGroupBytes);
+}
+template <typename Byte>
+auto* bytes_of(Byte* panel, std::size_t group) {
+    return reinterpret_cast<LikeByte<Byte, std::uint8_t>*>(panel + group * kGroupBytes + kScaleBytes);
 }
 
 // Where column k of a lane stands among weights of which neighbours stand `together`.
@@ -102,6 +120,20 @@ bool pack_row(const float* weights, std::size_t columns, WeightKind kind, std::s
     return pack_int8(weights, columns, lane, panel);
 }
 
+// Memory for a matrix, filled as if all of it were padding.
+std::shared_ptr<AlignedBytes> padding_only(std::size_t rows, std::size_t columns, WeightKind kind) {
+    const std::size_t num_panels = round_up_to(rows, kLanes) / kLanes,
+                      panel_bytes = panel_bytes_of(columns, kind);
+    auto bytes = std::make_shared<AlignedBytes>(num_panels * panel_bytes);
+    if (kind != WeightKind::int8) return bytes;
+    for (std::size_t panel = 0; panel < num_panels; ++panel) {
+        for (std::size_t group = 0; group < num_groups(columns); ++group) {
+            std::fill_n(bytes_of(bytes->data() + panel * panel_bytes, group), kGroup * kLanes, kZero);
+        }
+    }
+    return bytes;
+}
+
 void widen_row(const float* source, std::size_t count, float* target) { std::copy_n(source, count, target); }
 void widen_row(const bf16* source, std::size_t count, float* target) {
     for (std::size_t k = 0; k < count; ++k) target[k] = widen(source[k]);
@@ -130,24 +162,39 @@ AlignedBytes AlignedBytes::unwritten(std::size_t size) {
     return made;
 }
 
-PackedMatrix::PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind)
+PackedMatrix::PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind,
+                           std::shared_ptr<const void> owner)
     : rows_(rows),
       columns_(columns),
       kind_(kind),
       panel_bytes_(panel_bytes_of(columns, kind)),
-      bytes_(num_panels() * panel_bytes_) {
-    if (kind != WeightKind::int8) return;
-    for (std::size_t panel = 0; panel < num_panels(); ++panel) {
-        for (std::size_t group = 0; group < num_groups(columns); ++group) {
-            std::fill_n(bytes_of(bytes_.data() + panel * panel_bytes_, group), kGroup * kLanes, kZero);
-        }
+      owner_(std::move(owner)) {}
+
+PackedMatrix PackedMatrix::kept(std::span<const std::byte> content, std::size_t rows, std::size_t columns,
+                                WeightKind kind, std::shared_ptr<const void> owner) {
+    if (rows > kMostRows || columns > kMostRows) throw std::invalid_argument("no matrix is that large");
+    PackedMatrix matrix(rows, columns, kind, std::move(owner));
+    const std::size_t panel = matrix.panel_bytes_;
+    const bool fits = panel == 0
+                          ? content.empty()
+                          : content.size() % panel == 0 && content.size() / panel == matrix.num_panels();
+    if (!fits) {
+        throw std::invalid_argument("content has " + std::to_string(content.size()) +
+                                    " bytes, which a matrix of this shape and kind has not");
     }
+    if (reinterpret_cast<std::uintptr_t>(content.data()) % kLine != 0) {
+        throw std::invalid_argument("content must begin at a multiple of 64");
+    }
+    matrix.content_ = content;
+    return matrix;
 }
 
 template <typename T>
 PackedMatrix PackedMatrix::pack_any(const T* weights, std::size_t rows, std::size_t columns,
                                     WeightKind kind) {
-    PackedMatrix packed(rows, columns, kind);
+    const std::shared_ptr<AlignedBytes> bytes = padding_only(rows, columns, kind);
+    PackedMatrix packed(rows, columns, kind, bytes);
+    packed.content_ = {bytes->data(), bytes->size()};
     std::vector<float> room(static_cast<std::size_t>(max_threads()) * columns);
     std::atomic<bool> is_packed{true};  // an exception must not leave the threads
 #pragma omp parallel for schedule(static)
@@ -156,7 +203,7 @@ PackedMatrix PackedMatrix::pack_any(const T* weights, std::size_t rows, std::siz
         const std::size_t first = panel * kLanes;
         for (std::size_t lane = 0; lane < std::min(kLanes, rows - first); ++lane) {
             widen_row(weights + (first + lane) * columns, columns, row);
-            if (!pack_row(row, columns, kind, lane, packed.bytes_.data() + panel * packed.panel_bytes_)) {
+            if (!pack_row(row, columns, kind, lane, bytes->data() + panel * packed.panel_bytes_)) {
                 is_packed.store(false, std::memory_order_relaxed);
             }
         }
@@ -175,7 +222,7 @@ PackedMatrix PackedMatrix::pack(const bf16* weights, std::size_t rows, std::size
 }
 
 void PackedMatrix::read_columns(std::size_t row, std::size_t first, std::size_t count, float* out) const {
-    std::byte* panel = bytes_.data() + row / kLanes * panel_bytes_;
+    const std::byte* panel = this->panel(row / kLanes);
     const std::size_t lane = row % kLanes, end = first + count;
     switch (kind_) {
         case WeightKind::float32:

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <span>
 
 #include "kernels/types.hpp"
 
@@ -55,10 +56,17 @@ class PackedMatrix {
     static PackedMatrix pack(const float* weights, std::size_t rows, std::size_t columns, WeightKind kind);
     static PackedMatrix pack(const bf16* weights, std::size_t rows, std::size_t columns, WeightKind kind);
 
+    // A matrix over the `content()` of one that was packed before, which `owner` keeps in place and
+    // unchanged. Throws std::invalid_argument where the bytes are not as many as such a matrix has, or begin
+    // amid a line.
+    static PackedMatrix kept(std::span<const std::byte> content, std::size_t rows, std::size_t columns,
+                             WeightKind kind, std::shared_ptr<const void> owner);
+
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }
     WeightKind kind() const { return kind_; }
-    std::size_t bytes() const { return bytes_.size(); }
+    std::span<const std::byte> content() const { return content_; }
+    std::size_t bytes() const { return content_.size(); }
 
     // Row `row` < rows() as the kernels see it, [columns]; some of its columns, [count].
     void read_row(std::size_t row, float* out) const { read_columns(row, 0, columns_, out); }
@@ -66,17 +74,18 @@ class PackedMatrix {
 
     std::size_t num_panels() const { return (rows_ + kLanes - 1) / kLanes; }
     std::size_t panel_bytes() const { return panel_bytes_; }
-    const std::byte* panel(std::size_t index) const { return bytes_.data() + index * panel_bytes_; }
+    const std::byte* panel(std::size_t index) const { return content_.data() + index * panel_bytes_; }
 
   private:
-    PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind);
+    PackedMatrix(std::size_t rows, std::size_t columns, WeightKind kind, std::shared_ptr<const void> owner);
     template <typename T>
     static PackedMatrix pack_any(const T* weights, std::size_t rows, std::size_t columns, WeightKind kind);
 
     std::size_t rows_, columns_;
     WeightKind kind_;
     std::size_t panel_bytes_;
-    AlignedBytes bytes_;
+    std::shared_ptr<const void> owner_;
+    std::span<const std::byte> content_;
 };
 
 }  // namespace potstill

@@ -2,7 +2,9 @@
 
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -138,6 +140,26 @@ void refuses_weights_that_have_no_scale() {
     }
 }
 
+// A matrix over the bytes of a packed one multiplies alike and outlives it; bytes that cannot be are refused.
+void kept_bytes_are_the_matrix(std::size_t N, std::size_t K, WeightKind kind) {
+    const auto x = normal_numbers(3 * K, 1), weights = normal_numbers(N * K, 0.1F);
+    const auto packed = PackedMatrix::pack(weights.data(), N, K, kind);
+    auto copy = std::make_shared<AlignedBytes>(AlignedBytes::unwritten(packed.bytes() + 64));
+    std::memcpy(copy->data(), packed.content().data(), packed.bytes());
+    const std::span<const std::byte> content{copy->data(), packed.bytes()};
+    auto kept = PackedMatrix::kept(content, N, K, kind, copy);
+    copy.reset();
+    CHECK(multiply(x, 3, kept, 2) == multiply(x, 3, packed, 2));
+    const auto refuses = [&](std::span<const std::byte> bytes, std::size_t rows, std::size_t columns) {
+        CHECK_THROWS(PackedMatrix::kept(bytes, rows, columns, kind, nullptr), std::invalid_argument);
+    };
+    refuses(content.first(content.size() - 64), N, K);
+    refuses(content, N + 32, K);
+    refuses(content, N, K + 64);
+    refuses(content, N, std::size_t{1} << 60);
+    refuses({content.data() + 4, content.size()}, N, K);
+}
+
 }  // namespace
 
 void test_linear() {
@@ -151,6 +173,7 @@ void test_linear() {
         rows_are_alike_whatever_is_beside_them(kind);
         the_epilogue_follows(kind);
         zeros_give_zero_and_bad_numbers_stay_in_their_row(kind);
+        kept_bytes_are_the_matrix(70, 130, kind);
     }
     kernels_agree(WeightKind::float32, 1e-6);
     kernels_agree(WeightKind::bfloat16, 1e-5);
