@@ -8,7 +8,7 @@ from potstill.types import SamplingParams
 
 def share(num_new, num_prompt=0):
     sequence = Sequence(sequence_id=0, prompt_ids=(1,) * num_prompt, sampling=SamplingParams())
-    return Share(sequence, num_new, wants_logits=True, encodes=num_prompt > 0)
+    return Share(sequence, num_new, num_logits=1, encodes=num_prompt > 0)
 
 
 def costs(calls):
@@ -21,7 +21,7 @@ def test_a_step_is_one_call_until_memory_runs_out():
     (call,) = size.split(shares)
     assert call == shares and size.halve(call)
     assert costs(size.split(shares)) == [[1], [7], [2, 4]]
-    assert [one.wants_logits for call in size.split(shares) for one in call] == [True, False, True, True]
+    assert [bool(one.num_logits) for call in size.split(shares) for one in call] == [True, False, True, True]
 
 
 def test_halving_ends_at_a_single_position():
@@ -51,7 +51,7 @@ def test_calls_hold_every_position_once_and_in_order():
         for one in shares:
             own = [piece for piece in pieces if piece.sequence is one.sequence]
             assert sum(piece.cost for piece in own) == one.cost
-            assert [piece.wants_logits for piece in own] == [False] * (len(own) - 1) + [True]
+            assert [bool(piece.num_logits) for piece in own] == [False] * (len(own) - 1) + [True]
             assert [piece.encodes for piece in own] == [one.encodes] + [False] * (len(own) - 1)
 
 

@@ -56,8 +56,8 @@ class World:
         for share in shares:
             sequence = share.sequence
             sequence.num_cached += share.num_new
-            assert share.wants_logits == (sequence.num_new == 0)
-            if share.wants_logits:
+            assert (share.num_logits > 0) == (sequence.num_new == 0)
+            if share.num_logits:
                 sequence.take(next_token(sequence), 0.0, is_eos=False)
                 if sequence.is_finished:
                     self.scheduler.retire(sequence)

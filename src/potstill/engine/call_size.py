@@ -11,11 +11,16 @@ _ANY_STEP = 1 << 31
 
 
 class CallSize:
-    """Positions a call may run; none where no call has failed."""
+    """Positions a call may run, without drafts by then; no bound where no call has failed."""
 
     def __init__(self) -> None:
         self._most: int | None = None
         self._num_calm = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a call has failed lately: then nothing is run that need not be."""
+        return self._most is not None
 
     def split(self, shares: Many[Share]) -> list[list[Share]]:
         """The calls of a step, in order: what a share reads of another's is run before it or with it."""
@@ -58,7 +63,7 @@ class CallSize:
         for share in shares:
             while share.cost > most and share.num_new > 1:
                 num_new = max(1, min(share.num_new - 1, most - (share.cost - share.num_new)))
-                pieces.append(share._replace(num_new=num_new, wants_logits=False))
+                pieces.append(share._replace(num_new=num_new, num_logits=0))
                 share = share._replace(num_new=share.num_new - num_new, encodes=False)
             pieces.append(share)
         return pieces

@@ -2,22 +2,25 @@
 
 from collections import deque
 from collections.abc import Sequence as Many
-from itertools import count
+from itertools import count, zip_longest
 from time import perf_counter
 
 import numpy as np
 import torch
 
+from potstill.constraints.protocol import Constraint
 from potstill.engine.admission import why_refused
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.call_size import CallSize
+from potstill.engine.drafts.draft import Drafter
 from potstill.engine.group import Group
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
-from potstill.engine.runner import CallRunner
+from potstill.engine.runner import CallRunner, DrawnToken
 from potstill.engine.scheduler import Scheduler, Share
 from potstill.engine.search import Search
 from potstill.engine.sequence import NeverStop, Sequence, StopRule
+from potstill.engine.speculation import Speculation
 from potstill.engine.stats import EngineStats
 from potstill.errors import MemoryFull, UsageError
 from potstill.lm.protocol import BatchedDecoder
@@ -27,10 +30,17 @@ from potstill.types import SamplingParams
 class Engine:
     """Writes texts with any `BatchedDecoder`, which it has to itself. Tokens in, tokens out.
 
-    `eos_ids` end a text wherever they are drawn.
+    `eos_ids` end a text wherever they are drawn. A `drafter`, which the engine has to itself too, makes it
+    faster and changes no text; UsageError where its vocabulary is another.
     """
 
-    def __init__(self, decoder: BatchedDecoder, params: EngineParams, eos_ids: Many[int] = ()) -> None:
+    def __init__(
+        self,
+        decoder: BatchedDecoder,
+        params: EngineParams,
+        eos_ids: Many[int] = (),
+        drafter: Drafter | None = None,
+    ) -> None:
         self.decoder, self.params = decoder, params
         self.stats = EngineStats(
             max_batch=params.max_batch, num_blocks=decoder.num_blocks, kv_bytes=decoder.cache_bytes
@@ -39,6 +49,7 @@ class Engine:
         self._blocks = BlockManager(decoder.num_blocks, decoder.block_size)
         self._scheduler = Scheduler(params, self._blocks)
         self._runner = CallRunner(decoder, self._blocks, self.stats, len(self._eos_ids))
+        self._speculation = Speculation(drafter, decoder.vocab_size, self._eos_ids)
         self._call_size = CallSize()
         self._new_id = count()
 
@@ -61,14 +72,17 @@ class Engine:
         stop: StopRule | None = None,
         *,
         priority: int = 0,
+        constraint: Constraint | None = None,
     ) -> Sequence:
         """Queue a prompt; the higher priority goes first. UsageError where it could never run to its end.
 
         `params.n` texts are what a beam search hands over, the best as the sequence itself, the next as its
         `others`. Texts that are drawn are added one by one, each with a seed of its own and `n` 1.
+        A `constraint` stands at no token and is the text's own.
         """
         self.check_fits(len(prompt_ids), params)
         _check_added(params, priority)
+        _check_constraint(constraint, self.decoder.vocab_size)
         _check_ids(prompt_ids, self.decoder.vocab_size)
         searches = params.num_beams > 1
         sequence = Sequence(
@@ -78,6 +92,7 @@ class Engine:
             num_prepended=self.decoder.num_prepended,
             encodes_prompt=self.decoder.encodes_prompt,
             stop=NeverStop() if searches or stop is None else stop,
+            constraint=constraint,
         )
         group = Group(
             rows=[sequence],
@@ -95,7 +110,7 @@ class Engine:
         Nothing happens where it has ended already.
         """
         if (group := self._scheduler.group_of(sequence)) is not None:
-            self._scheduler.cancel(group)
+            self._drop(group)
             self.stats.num_cancellations += 1
 
     def step(self) -> list[Sequence]:
@@ -105,6 +120,7 @@ class Engine:
         """
         started = perf_counter()
         try:
+            self._draft()
             shares = self._scheduler.schedule()
             groups = self._groups_of(shares)
             with torch.inference_mode():
@@ -113,7 +129,7 @@ class Engine:
             ended = [group for group in groups if group.rows[0].is_finished]
             finished = [group.rows[0] for group in ended]
             for group in ended:
-                self._scheduler.cancel(group)
+                self._drop(group)
         except BaseException:
             # Blocks that this step promised to fill may be half full.
             self.abort_all()
@@ -124,6 +140,7 @@ class Engine:
     def abort_all(self) -> None:
         """Give up every sequence, waiting or running."""
         self._scheduler.drop_all()
+        self._speculation.forget_all()
 
     def forget_cache(self) -> None:
         """Share nothing with earlier prompts, as after a change of the model's weights."""
@@ -137,6 +154,18 @@ class Engine:
         if reason := why_refused(self.decoder, self.params, num_prompt_tokens, params):
             raise UsageError(reason)
 
+    def _drop(self, group: Group) -> None:
+        for sequence in group.rows:
+            self._speculation.forget(sequence)
+        self._scheduler.cancel(group)
+
+    def _draft(self) -> None:
+        # While memory is short nothing is run that need not be.
+        if not self._call_size.is_limited:
+            started = perf_counter()
+            self._speculation.draft(self._scheduler.drafting_rows())
+            self.stats.draft_s += perf_counter() - started
+
     def _run(self, shares: Many[Share]) -> None:
         """Run a step in one call of the model, or in smaller ones where it finds no memory."""
         calls = deque(self._call_size.split(shares))
@@ -146,7 +175,10 @@ class Engine:
             if why_not is None:
                 continue
             rest = [*call, *(share for later in calls for share in later)]
-            if self._call_size.halve(call):
+            if any(share.num_drafted for share in rest):
+                rest = self._without_drafts(rest)
+                calls = deque(self._call_size.split(rest))
+            elif self._call_size.halve(call):
                 calls = deque(self._call_size.split(rest))
             else:
                 self._give_up(shares, rest, why_not)
@@ -163,14 +195,32 @@ class Engine:
             # The error itself would hold on to what its frames have allocated.
             return str(error) or type(error).__name__
         for share in call:
-            share.sequence.num_cached += share.num_new
-        for sequence, token_id, logprob, told in drawn:
-            sequence.take(token_id, logprob, is_eos=token_id in self._eos_ids)
-            if told:
-                sequence.told.append(told)
+            share.sequence.num_cached += share.num_new - share.num_drafted
+        for sequence, tokens in drawn.items():
+            self._take(sequence, tokens)
         for sequence, look in looks.items():
             self._search_of(sequence).looks[sequence] = look
         return None
+
+    def _take(self, sequence: Sequence, tokens: Many[DrawnToken]) -> None:
+        """Take what was drawn, as long as it was drawn after what is in the text."""
+        num_forced, num_before = self._speculation.num_forced(sequence), sequence.num_cached
+        for token, guessed_id in zip_longest(tokens, sequence.draft.token_ids):
+            sequence.take(token.token_id, token.logprob, is_eos=token.token_id in self._eos_ids)
+            if token.told:
+                sequence.told.append(token.told)
+            if sequence.is_finished or token.token_id != guessed_id:
+                break
+            sequence.num_cached += 1
+        self.stats.count_draft(len(tokens) - 1, num_forced, num_before, sequence.num_cached)
+        self._speculation.learn(sequence, [token.token_id for token in tokens])
+        self._scheduler.end_draft(sequence)
+
+    def _without_drafts(self, shares: Many[Share]) -> list[Share]:
+        for share in shares:
+            if share.num_drafted:
+                self._scheduler.end_draft(share.sequence)
+        return [share.with_draft() if share.num_drafted else share for share in shares]
 
     def _give_up(self, shares: Many[Share], rest: Many[Share], why_not: str) -> None:
         """The first of what is left of a step cannot run; what has not run is put out and run again later.
@@ -220,6 +270,14 @@ def _check_added(params: SamplingParams, priority: object) -> None:
         raise UsageError(f"priority is {priority!r}; it must be a whole number, the higher the sooner.")
     if params.n > params.num_beams:
         raise UsageError(f"n is {params.n}; add so many texts, each with a seed of its own and n 1.")
+
+
+def _check_constraint(constraint: Constraint | None, vocab_size: int) -> None:
+    if constraint is not None and constraint.vocab_size != vocab_size:
+        raise UsageError(
+            f"The constraint is about {constraint.vocab_size:,} tokens; the model has {vocab_size:,}. "
+            f"Compile it for the model."
+        )
 
 
 def _check_ids(prompt_ids: Many[int], vocab_size: int) -> None:

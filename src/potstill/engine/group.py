@@ -33,3 +33,8 @@ class Group:
     def is_decoding(self) -> bool:
         """Whether every row needs a single position and nothing else."""
         return all(row.num_new == 1 and not row.has_to_encode for row in self.rows)
+
+    @property
+    def drafting_rows(self) -> list[Sequence]:
+        """Rows whose next tokens may be guessed: those of a search look at many tokens, and draw none."""
+        return [] if self.search is not None else self.rows

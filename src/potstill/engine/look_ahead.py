@@ -6,17 +6,16 @@ from torch import Tensor
 
 from potstill.engine.beam import BeamParams, Continuations
 from potstill.engine.logprobs import likeliest, log_sums
-from potstill.engine.sampling import edited_scores, edits_scores
-from potstill.engine.sequence import Sequence
+from potstill.engine.sampling import DrawingRow, edited_scores, edits_scores
 from potstill.types import SamplingParams
 
 
-def look_ahead(rows: Many[Sequence], logits: Tensor, num_eos: int) -> list[Continuations]:
+def look_ahead(rows: Many[DrawingRow], logits: Tensor, num_eos: int) -> list[Continuations]:
     """What each row may go on with; `logits` [B, V] is left as it is.
 
     Scores follow the row's rules on repetition, which act on the model's scores as in drawing.
     """
-    edits = any(edits_scores(row.sampling) for row in rows)
+    edits = any(edits_scores(row) for row in rows)
     counts = [_num_looked_at(row.sampling, num_eos) for row in rows]
     best = likeliest(edited_scores(rows, logits) if edits else logits, max(counts))
     sums = log_sums(logits)[:, None]

@@ -6,7 +6,7 @@ No torch here.
 from collections.abc import Sequence as Many
 
 from potstill.engine.block_manager import BlockManager, Chain, TokensOfBlock
-from potstill.engine.sequence import Sequence
+from potstill.engine.sequence import NO_DRAFT, Sequence
 
 
 class Placement:
@@ -71,6 +71,23 @@ class Placement:
             sequence.block_table += self._blocks.take(num_missing)
         return True
 
+    def cover_draft(self, sequence: Sequence, most: int) -> int:
+        """Blocks for as much of its draft as fits into those that are free: how many of its tokens, at most
+        `most`. What it has itself is covered already."""
+        num_positions, size = sequence.num_positions, self._blocks.block_size
+        num_there = (len(sequence.block_table) + self._blocks.num_free) * size
+        num_drafted = min(len(sequence.draft.token_ids), most, num_there - num_positions)
+        num_missing = self._blocks.num_blocks_for(num_positions + num_drafted) - len(sequence.block_table)
+        sequence.block_table += self._blocks.take(max(num_missing, 0))
+        return num_drafted
+
+    def trim(self, sequence: Sequence) -> None:
+        """Give back the blocks behind its last position."""
+        num_blocks = self._blocks.num_blocks_for(sequence.num_positions)
+        if num_blocks < len(sequence.block_table):
+            self._blocks.release(sequence.block_table[num_blocks:])
+            del sequence.block_table[num_blocks:]
+
     def make_findable(self, sequence: Sequence, num_positions: int) -> None:
         """Let others find the blocks that are full once the coming step has run so many positions."""
         num_full = num_positions // self._blocks.block_size
@@ -99,6 +116,7 @@ class Placement:
         self._blocks.release([*sequence.encoder_table, *sequence.block_table])
         sequence.block_table, sequence.chain, sequence.num_cached = [], Chain(), 0
         sequence.encoder_table, sequence.has_to_encode = (), False
+        sequence.draft = NO_DRAFT
 
     def _root(self, sequence: Sequence) -> int | None:
         """Where the chains of texts begin that may share with this one; None before its prompt is encoded."""

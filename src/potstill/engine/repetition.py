@@ -1,6 +1,7 @@
 """Which tokens would repeat an n-gram of the output."""
 
 from collections import deque
+from collections.abc import Sequence
 
 
 class NgramBan:
@@ -29,9 +30,16 @@ class NgramBan:
         other._followers = {prefix: set(tokens) for prefix, tokens in self._followers.items()}
         return other
 
-    def banned(self) -> set[int]:
-        """Tokens that may not come next."""
-        if not self._size or len(self._last) < self._size - 1:
+    def banned(self, guessed_ids: Sequence[int] = ()) -> set[int]:
+        """Tokens that may not come next, or not after more tokens that are only guessed."""
+        if not self._size:
             return set()
-        tail = tuple(self._last)[len(self._last) - self._size + 1 :]
-        return self._followers.get(tail, set())
+        ids = (*self._last, *guessed_ids)
+        if len(ids) < self._size - 1:
+            return set()
+        tail = ids[len(ids) - self._size + 1 :]
+        banned = self._followers.get(tail, set())
+        if not guessed_ids:
+            return banned
+        ends = range(max(self._size, len(self._last) + 1), len(ids) + 1)
+        return banned | {ids[end - 1] for end in ends if ids[end - self._size : end - 1] == tail}

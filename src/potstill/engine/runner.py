@@ -9,8 +9,10 @@ from torch import Tensor
 from potstill.engine import sampling
 from potstill.engine.beam import Continuations
 from potstill.engine.block_manager import BlockManager
+from potstill.engine.drafted_row import drafted_rows
 from potstill.engine.logprobs import alternatives
 from potstill.engine.look_ahead import look_ahead
+from potstill.engine.sampling import DrawingRow
 from potstill.engine.scheduler import Share
 from potstill.engine.sequence import Sequence
 from potstill.engine.stats import EngineStats
@@ -18,18 +20,17 @@ from potstill.lm.protocol import BatchedDecoder, StepRow
 from potstill.types import TokenLogprobs
 
 
-class Drawn(NamedTuple):
-    sequence: Sequence
+class DrawnToken(NamedTuple):
     token_id: int
     logprob: float
     told: TokenLogprobs | None
 
 
 class Outcome(NamedTuple):
-    """A token for each row that was drawn from; what the rows of searches see, whose tokens are chosen
-    together once all of them have looked."""
+    """For each row that was drawn from a token for every beginning of its draft, the empty one first; what
+    the rows of searches see, whose tokens are chosen together once all of them have looked."""
 
-    drawn: list[Drawn]
+    drawn: dict[Sequence, list[DrawnToken]]
     looks: dict[Sequence, Continuations]
 
 
@@ -44,25 +45,24 @@ class CallRunner:
     def run(self, call: Many[Share]) -> Outcome:
         logits = self._logits(call)
         started = perf_counter()
-        rows = [share.sequence for share in call if share.wants_logits]
-        outcome = self._outcome(rows, logits)
+        outcome = self._outcome([share for share in call if share.num_logits], logits)
         self._stats.sampling_s += perf_counter() - started
         return outcome
 
     def _logits(self, call: Many[Share]) -> Tensor:
-        """[B, V] of the rows that are drawn from."""
+        """[M, V] of the positions that are drawn from."""
         started = perf_counter()
         rows = [
             StepRow(
-                sequence.context,
+                sequence.drafted_context,
                 sequence.num_cached,
                 num_new,
                 sequence.block_table,
-                int(wants_logits),
+                num_logits,
                 sequence.encoder_table,
                 encodes,
             )
-            for sequence, num_new, wants_logits, encodes in call
+            for sequence, num_new, num_logits, encodes in call
         ]
         logits = self._decoder.step(rows)
         self._stats.num_prompt_tokens_run += sum(share.num_prompt_positions for share in call)
@@ -70,23 +70,38 @@ class CallRunner:
         self._stats.model_s += perf_counter() - started
         return logits
 
-    def _outcome(self, rows: Many[Sequence], logits: Tensor) -> Outcome:
+    def _outcome(self, shares: Many[Share], logits: Tensor) -> Outcome:
+        owners = [share.sequence for share in shares for _ in range(share.num_logits)]
+        rows = [row for share in shares for row in _drawing_rows(share)]
         searching = [index for index, row in enumerate(rows) if row.sampling.num_beams > 1]
         if not searching:
-            return Outcome(self._drawn(rows, logits), {})
-        looking = [rows[index] for index in searching]
+            return Outcome(self._drawn(owners, rows, logits), {})
         # Scores of a large vocabulary are worth no copy where every row searches.
         seen = logits if len(searching) == len(rows) else logits[searching]
-        looks = look_ahead(looking, seen, self._num_eos)
+        looks = look_ahead([rows[index] for index in searching], seen, self._num_eos)
         drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
-        drawn = self._drawn([rows[index] for index in drawing], logits[drawing])
-        return Outcome(drawn, dict(zip(looking, looks, strict=True)))
+        drawn = self._drawn(
+            [owners[index] for index in drawing], [rows[index] for index in drawing], logits[drawing]
+        )
+        return Outcome(drawn, dict(zip((owners[index] for index in searching), looks, strict=True)))
 
-    def _drawn(self, rows: Many[Sequence], logits: Tensor) -> list[Drawn]:
+    def _drawn(
+        self, owners: Many[Sequence], rows: Many[DrawingRow], logits: Tensor
+    ) -> dict[Sequence, list[DrawnToken]]:
         if not rows:
-            return []
+            return {}
         drawn = sampling.draw_rows(rows, logits)
         token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
         counts = [row.sampling.num_logprobs for row in rows]
         told = alternatives(logits, counts, token_ids, logprobs)
-        return [Drawn(*one) for one in zip(rows, token_ids, logprobs, told, strict=True)]
+        tokens: dict[Sequence, list[DrawnToken]] = {owner: [] for owner in owners}
+        for owner, *one in zip(owners, token_ids, logprobs, told, strict=True):
+            tokens[owner].append(DrawnToken(*one))
+        return tokens
+
+
+def _drawing_rows(share: Share) -> Many[DrawingRow]:
+    sequence = share.sequence
+    if share.num_logits == 1 and sequence.constraint is None:
+        return [sequence]
+    return drafted_rows(sequence, share.num_logits)

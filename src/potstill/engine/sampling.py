@@ -7,17 +7,19 @@ The token is drawn by inverse CDF in the order of token ids, so a uniform number
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from potstill import _native
-from potstill.engine.repetition import NgramBan
+from potstill.engine.token_masks import forbid_others
 from potstill.errors import DamagedError
 from potstill.types import SamplingParams
 
 
 class DrawingRow(Protocol):
-    """What drawing asks of a sequence."""
+    """What drawing asks of a sequence, or of one as it would be after tokens that are only guessed."""
 
     @property
     def sampling(self) -> SamplingParams: ...
@@ -26,7 +28,14 @@ class DrawingRow(Protocol):
     def output_ids(self) -> list[int]: ...
 
     @property
-    def ngram_ban(self) -> NgramBan: ...
+    def banned_ids(self) -> set[int]:
+        """Tokens that would repeat an n-gram."""
+        ...
+
+    @property
+    def allowed(self) -> NDArray[np.int32] | None:
+        """A bit a token, as `Constraint.allowed` gives them; None where nothing is forbidden."""
+        ...
 
     def next_uniform(self) -> float: ...
 
@@ -69,7 +78,7 @@ def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
     """Draw each row's next token by its own settings and chance; `logits` [B, V] is left as it is."""
     filters = Filters.of([row.sampling for row in rows], logits.device)
     uniforms = torch.tensor([row.next_uniform() for row in rows], dtype=torch.float64, device=logits.device)
-    edited = [index for index, row in enumerate(rows) if edits_scores(row.sampling)]
+    edited = [index for index, row in enumerate(rows) if edits_scores(row)]
     if not edited:
         return draw(logits, filters, uniforms)
     token_ids, logprobs = draw(edited_scores(rows, logits), filters, uniforms)
@@ -77,17 +86,22 @@ def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
     return Draw(token_ids, logprobs.index_copy(0, torch.tensor(edited, device=logits.device), own))
 
 
-def edits_scores(params: SamplingParams) -> bool:
-    return params.repetition_penalty != 1 or params.no_repeat_ngram_size > 0
+def edits_scores(row: DrawingRow) -> bool:
+    asked = row.sampling
+    return asked.repetition_penalty != 1 or asked.no_repeat_ngram_size > 0 or row.allowed is not None
 
 
 def edited_scores(rows: Sequence[DrawingRow], logits: Tensor) -> Tensor:
-    """A copy of `logits` [B, V] to which each row's rules on repetition are applied."""
+    """A copy of `logits` [B, V] to which each row's rules on repetition and its constraint are applied."""
     scores = logits.clone()
     for index, row in enumerate(rows):
-        if edits_scores(row.sampling):
-            penalise_repetition(scores, index, row.output_ids, row.sampling.repetition_penalty)
-            ban(scores, index, row.ngram_ban.banned())
+        if not edits_scores(row):
+            continue
+        penalise_repetition(scores, index, row.output_ids, row.sampling.repetition_penalty)
+        if (allowed := row.allowed) is not None:
+            forbid_others(scores, index, allowed)
+        # After the constraint: a ban that would leave nothing is lifted, and lifts nothing else.
+        ban(scores, index, row.banned_ids)
     return scores
 
 

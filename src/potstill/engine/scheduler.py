@@ -7,6 +7,9 @@ for each that runs; what it writes later takes block by block. Where blocks run 
 rank is put out: its blocks go, its output stays, and later it is run again from its beginning, as far as that
 is not found in the cache. A waiting group puts out those of a lower priority where it finds no room.
 
+Tokens that are only guessed come last: they take positions and blocks that nobody else wants in this step,
+and give the blocks back when it is over.
+
 Since groups are gone through in the order of their ranks and the lowest goes first, none is put out that
 takes part in the step already.
 """
@@ -18,17 +21,30 @@ from potstill.engine.block_manager import BlockManager
 from potstill.engine.group import Group
 from potstill.engine.params import EngineParams
 from potstill.engine.placement import Placement
-from potstill.engine.sequence import Sequence
+from potstill.engine.sequence import NO_DRAFT, Sequence
 from potstill.engine.waiting import WaitingQueue
 
 
 class Share(NamedTuple):
-    """A sequence's part of a step: its next `num_new` positions, and its prompt's encoding where asked."""
+    """A sequence's part of a step: its next `num_new` positions, and its prompt's encoding where asked.
+
+    Tokens are drawn after the last `num_logits` of them: all but the first of these are guesses.
+    """
 
     sequence: Sequence
     num_new: int
-    wants_logits: bool
+    num_logits: int
     encodes: bool = False
+
+    @property
+    def num_drafted(self) -> int:
+        return max(self.num_logits - 1, 0)
+
+    def with_draft(self) -> "Share":
+        """The same and the sequence's draft, in place of any it had."""
+        num_drafted = len(self.sequence.draft.token_ids)
+        num_new = self.num_new - self.num_drafted + num_drafted
+        return self._replace(num_new=num_new, num_logits=1 + num_drafted)
 
     @property
     def cost(self) -> int:
@@ -76,26 +92,21 @@ class Scheduler:
         """None for a sequence that is not in the engine, or no more."""
         return self._group_of.get(sequence)
 
+    def drafting_rows(self) -> list[Sequence]:
+        """Rows for which a draft is of use in the coming step, if they are not put out in it."""
+        return [row for group in self._running if group.is_decoding for row in group.drafting_rows]
+
     def schedule(self) -> list[Share]:
-        """The coming step. A share's sequence is before all that read what it writes."""
-        self._has_prefilled = False
-        decoding = sum(len(group.rows) for group in self._running if group.is_decoding)
-        self._budget = self._params.max_step_tokens - decoding
-        shares: list[Share] = []
-        turn, may_join = 0, True
-        while True:
-            group = self._running[turn] if turn < len(self._running) else None
-            newcomer = self._waiting.first() if may_join else None
-            if newcomer and (group is None or newcomer.rank < group.rank):
-                may_join = self._join(newcomer, turn)
-            elif group is None:
-                return shares
-            elif (new_shares := self._shares_of(group)) is not None:
-                shares += new_shares
-                turn += 1
-            else:
-                # What was put out for want of blocks must not come back at once.
-                may_join = False
+        """The coming step. A share's sequence is before all that read what it writes.
+
+        Drafts are cut to what is left of the step and its blocks once all else has its part.
+        """
+        return [self._with_draft(share) for share in self._shares()]
+
+    def end_draft(self, sequence: Sequence) -> None:
+        """What was guessed of it is known to be right or wrong."""
+        sequence.draft = NO_DRAFT
+        self._placement.trim(sequence)
 
     def retire(self, sequence: Sequence) -> None:
         """It runs no more; a group without rows is gone."""
@@ -140,6 +151,26 @@ class Scheduler:
         self._group_of.clear()
         self._num_rows = 0
         self._blocks.clear()
+
+    def _shares(self) -> list[Share]:
+        self._has_prefilled = False
+        decoding = sum(len(group.rows) for group in self._running if group.is_decoding)
+        self._budget = self._params.max_step_tokens - decoding
+        shares: list[Share] = []
+        turn, may_join = 0, True
+        while True:
+            group = self._running[turn] if turn < len(self._running) else None
+            newcomer = self._waiting.first() if may_join else None
+            if newcomer and (group is None or newcomer.rank < group.rank):
+                may_join = self._join(newcomer, turn)
+            elif group is None:
+                return shares
+            elif (new_shares := self._shares_of(group)) is not None:
+                shares += new_shares
+                turn += 1
+            else:
+                # What was put out for want of blocks must not come back at once.
+                may_join = False
 
     def _leave(self, group: Group) -> None:
         if group in self._waiting:
@@ -197,7 +228,7 @@ class Scheduler:
             num_new = row.num_new if is_whole else min(row.num_new - 1, self._budget)
             if num_new < 1:
                 continue
-            shares.append(Share(row, num_new, wants_logits=is_whole, encodes=row.has_to_encode))
+            shares.append(Share(row, num_new, num_logits=int(is_whole), encodes=row.has_to_encode))
             row.has_to_encode = False
             self._placement.make_findable(row, row.num_cached + num_new)
             if not is_decoding:
@@ -213,3 +244,12 @@ class Scheduler:
             if sequence in last.rows:
                 return False
         return True
+
+    def _with_draft(self, share: Share) -> Share:
+        sequence = share.sequence
+        if not sequence.draft.token_ids:
+            return share
+        num_drafted = self._placement.cover_draft(sequence, max(self._budget, 0)) if share.num_logits else 0
+        sequence.draft = sequence.draft.cut(num_drafted)
+        self._budget -= num_drafted
+        return share.with_draft()

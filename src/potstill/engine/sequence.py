@@ -4,7 +4,12 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.constraints.protocol import Constraint
 from potstill.engine.block_manager import Chain
+from potstill.engine.drafts.draft import Draft
 from potstill.engine.repetition import NgramBan
 from potstill.engine.uniforms import Uniforms
 from potstill.errors import PotstillError
@@ -12,6 +17,9 @@ from potstill.lm.context import Context
 from potstill.types import FinishReason, SamplingParams, TokenLogprobs
 
 _PREPENDED = -1
+NO_DRAFT = Draft()
+# What goes along where two rows exchange their texts.
+_OF_A_TEXT = ("output_ids", "logprob", "ngram_ban", "constraint", "num_cached", "block_table", "chain")
 
 
 class StopRule(Protocol):
@@ -41,6 +49,9 @@ class Sequence:
     Positions are what the model prepends, the prompt and the output; of an encoder-decoder the prompt is
     none of them, its encoder's keys and values lie in `encoder_table`. `error` says why it was given up.
 
+    `draft` holds what is guessed of its next tokens for the coming step, and is no part of the text. A
+    `constraint` stands at the output so far.
+
     A beam search hands over its best text, with the `score` it has there, and the next best as `others`.
     """
 
@@ -50,6 +61,7 @@ class Sequence:
     num_prepended: int = 0
     encodes_prompt: bool = False
     stop: StopRule = field(default_factory=NeverStop)
+    constraint: Constraint | None = None
     output_ids: list[int] = field(default_factory=list)
     logprob: float = 0.0
     told: list[TokenLogprobs] = field(default_factory=list)
@@ -57,6 +69,7 @@ class Sequence:
     error: PotstillError | None = None
     score: float = 0.0
     others: list["Sequence"] = field(default_factory=list)
+    draft: Draft = NO_DRAFT
     num_cached: int = 0
     block_table: list[int] = field(default_factory=list)
     chain: Chain = field(default_factory=Chain)
@@ -72,6 +85,13 @@ class Sequence:
     @property
     def context(self) -> Context:
         return Context(self.prompt_ids, self.output_ids)
+
+    @property
+    def drafted_context(self) -> Context:
+        """The context with what is guessed to follow."""
+        if not self.draft.token_ids:
+            return self.context
+        return Context(self.prompt_ids, (*self.output_ids, *self.draft.token_ids))
 
     @property
     def num_positions(self) -> int:
@@ -97,6 +117,14 @@ class Sequence:
         output_ids = self.output_ids[max(start - num_prompt, 0) : max(end - num_prompt, 0)]
         return prepended + prompt_ids[start:end] + tuple(output_ids)
 
+    @property
+    def banned_ids(self) -> set[int]:
+        return self.ngram_ban.banned()
+
+    @property
+    def allowed(self) -> NDArray[np.int32] | None:
+        return None if self.constraint is None else self.constraint.allowed()
+
     def next_uniform(self) -> float:
         return self.uniforms.at(len(self.output_ids))
 
@@ -105,7 +133,9 @@ class Sequence:
         self.output_ids.append(token_id)
         self.logprob += logprob
         self.ngram_ban.push(token_id)
-        if is_eos or self.stop.push(token_id):
+        if self.constraint is not None:
+            self.constraint.take(token_id)
+        if is_eos or self.stop.push(token_id) or self._must_end:
             self.finish_reason = "stop"
         elif len(self.output_ids) == self.sampling.max_tokens:
             self.finish_reason = "length"
@@ -114,14 +144,20 @@ class Sequence:
         """A text with these tokens that has no blocks yet."""
         other = copy(self)
         other.output_ids, other.told, other.others = list(self.output_ids), [], []
-        other.ngram_ban = self.ngram_ban.fork()
+        other.ngram_ban, other.draft = self.ngram_ban.fork(), NO_DRAFT
+        other.constraint = None if self.constraint is None else self.constraint.fork()
         other.num_cached, other.block_table, other.chain = 0, [], Chain()
         other.encoder_table, other.has_to_encode = (), False
         return other
 
     def exchange(self, other: "Sequence") -> None:
         """Swap texts with another of the same prompt, and the places they have in the cache."""
-        for name in ("output_ids", "logprob", "ngram_ban", "num_cached", "block_table", "chain"):
+        for name in _OF_A_TEXT:
             mine, its = getattr(self, name), getattr(other, name)
             setattr(self, name, its)
             setattr(other, name, mine)
+
+    @property
+    def _must_end(self) -> bool:
+        # When the texts of a search end is for the search to say.
+        return self.sampling.num_beams == 1 and self.constraint is not None and self.constraint.must_end

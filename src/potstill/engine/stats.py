@@ -30,6 +30,10 @@ class EngineStats:
                               too where an encoder has read that
     num_pairs                 (query, key) positions that looked at each other
     num_positions_encoded     tokens of prompts that an encoder read, `num_pairs_encoded` as above
+    num_scored                positions of which logits were asked
+    num_tokens_drafted        tokens that a drafter guessed and the model ran, `num_tokens_accepted` of which
+                              are in their texts
+    num_tokens_forced         tokens that a constraint forced and that were run with the one before them
     num_prompt_tokens_run     positions of prompts that were run
     num_prompt_tokens_shared  positions of prompts found in the cache
     num_blocks_used           in use after the last step, `num_blocks_peak` in any step
@@ -46,6 +50,10 @@ class EngineStats:
     num_positions_uncached: int = 0
     num_positions_read: int = 0
     num_pairs: int = 0
+    num_scored: int = 0
+    num_tokens_drafted: int = 0
+    num_tokens_accepted: int = 0
+    num_tokens_forced: int = 0
     num_positions_encoded: int = 0
     num_pairs_encoded: int = 0
     num_prompt_tokens_run: int = 0
@@ -56,6 +64,7 @@ class EngineStats:
     num_blocks_peak: int = 0
     model_s: float = 0.0
     sampling_s: float = 0.0
+    draft_s: float = 0.0
     total_s: float = 0.0
 
     def count_step(self, rows: Iterable[StepRow], num_blocks_used: int = 0) -> None:
@@ -71,10 +80,21 @@ class EngineStats:
             if row.encoder_table:
                 self._count_prompt(len(row.context.prompt_ids), row)
             if row.num_logits:
+                self.num_scored += row.num_logits
                 self.num_tokens_generated += 1
-                self.num_positions_uncached += num_positions
+                self.num_positions_uncached += num_positions - row.num_logits + 1
         self.num_blocks_used = num_blocks_used
         self.num_blocks_peak = max(self.num_blocks_peak, num_blocks_used)
+
+    def count_draft(self, num_drafted: int, num_forced: int, num_before: int, num_cached: int) -> None:
+        """A text took the first tokens of a draft, of which `num_forced` were sure: it has gone from
+        `num_before` positions in the cache to `num_cached`."""
+        num_kept = num_cached - num_before
+        self.num_tokens_generated += num_kept
+        self.num_positions_uncached += sum(range(num_before + 1, num_cached + 1))
+        self.num_tokens_drafted += num_drafted - num_forced
+        self.num_tokens_forced += min(num_kept, num_forced)
+        self.num_tokens_accepted += max(num_kept - num_forced, 0)
 
     def _count_prompt(self, num_prompt: int, row: StepRow) -> None:
         """A prompt that stands apart from its row's positions: all of these look at all of it."""
@@ -98,6 +118,16 @@ class EngineStats:
     def batch_fill(self) -> float:
         """The share of `max_batch` rows that were in use, on average."""
         return self.mean_rows / max(self.max_batch, 1)
+
+    @property
+    def tokens_per_row(self) -> float:
+        """Tokens that a row is given in a step, on average; drafts make them more than one."""
+        return self.num_tokens_generated / max(self.num_rows, 1)
+
+    @property
+    def acceptance_rate(self) -> float:
+        """The share of drafted tokens that were kept."""
+        return self.num_tokens_accepted / max(self.num_tokens_drafted, 1)
 
     @property
     def prefix_hit_rate(self) -> float:
@@ -132,7 +162,7 @@ class EngineStats:
         num_flops = self.num_positions_run * cost.position_flops
         num_flops += self.num_positions_encoded * cost.encoded_flops
         num_flops += self.num_pairs_encoded * cost.encoded_pair_flops
-        num_flops += self.num_pairs * cost.pair_flops + self.num_tokens_generated * cost.head_flops
+        num_flops += self.num_pairs * cost.pair_flops + self.num_scored * cost.head_flops
         seconds = max(self.total_s, 1e-9)
         return Speed(
             num_bytes / seconds,

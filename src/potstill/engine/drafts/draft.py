@@ -14,6 +14,10 @@ class Draft(NamedTuple):
     token_ids: tuple[int, ...] = ()
     probs: tuple[float, ...] = ()
 
+    def cut(self, num_tokens: int) -> "Draft":
+        """The first of its tokens."""
+        return Draft(self.token_ids[:num_tokens], self.probs[:num_tokens])
+
 
 class DraftRequest(NamedTuple):
     """One text whose next tokens are wanted.
