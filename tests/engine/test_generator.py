@@ -125,8 +125,8 @@ def test_a_second_call_while_one_is_being_read_is_refused_and_the_first_goes_on(
 def test_an_interrupt_while_a_text_is_taken_in_leaves_the_engine_free(generator, monkeypatch):
     add = generator.engine.add
 
-    def interrupted(*given):
-        add(*given)
+    def interrupted(*given, **named):
+        add(*given, **named)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(generator.engine, "add", interrupted)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from potstill.engine.engine import Engine
+from potstill.engine.grammars import Grammars
 from potstill.engine.request_feed import RequestFeed, encode_prompts
 from potstill.errors import UsageError
 from potstill.tokenization.tokenizer import Tokenizer
@@ -31,6 +32,7 @@ class EngineGenerator:
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self.engine, self.tokenizer = engine, tokenizer
+        self._grammars = Grammars(tokenizer, engine.decoder.vocab_size)
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
         """Yield (index, completion) as texts end, `n` times for a request that asks for so many.
@@ -83,12 +85,14 @@ class EngineGenerator:
             )
         # The model may have been trained since the last call, and what it cached then would be stale.
         self.engine.forget_cache()
-        return RequestFeed(self.engine, self.tokenizer, requests)
+        return RequestFeed(self.engine, self.tokenizer, requests, self._grammars)
 
     def _check_fit(self, requests: Sequence[TextRequest]) -> None:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
             try:
+                if request.grammar is not None:
+                    self._grammars.constraint(request.grammar)
                 most_tokens = len(request.prompt_ids) or 1 + len(request.prompt.encode())
                 if most_tokens > 1 and self.engine.fits(most_tokens, request.sampling):
                     continue

@@ -5,7 +5,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
+from potstill.constraints.protocol import Constraint
 from potstill.engine.engine import Engine
+from potstill.engine.grammars import Grammars
 from potstill.engine.sequence import Sequence as RunningSequence
 from potstill.engine.stopping import WrittenText
 from potstill.errors import PotstillError, UsageError
@@ -34,8 +36,15 @@ class Ended(NamedTuple):
 class RequestFeed:
     """What `requests` ask for, step by step. `failures` holds the texts that could not be written."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, requests: Sequence[TextRequest]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        requests: Sequence[TextRequest],
+        grammars: Grammars | None = None,
+    ) -> None:
         self.failures: list[tuple[int, PotstillError]] = []
+        self._grammars = grammars or Grammars(tokenizer, engine.decoder.vocab_size)
         self._engine, self._tokenizer, self._requests = engine, tokenizer, requests
         self._samples = self._all_samples()
         self._asked: dict[RunningSequence, Asked] = {}
@@ -51,7 +60,7 @@ class RequestFeed:
             if sequence.error is not None:
                 self.failures.append((asked.request_index, sequence.error))
             else:
-                ended += _all_ended(sequence, asked)
+                ended += self._all_ended(sequence, asked)
         return ended
 
     def being_written(self) -> Iterator[Asked]:
@@ -83,10 +92,31 @@ class RequestFeed:
             source = TextStream(self._tokenizer)
             text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
             try:
-                sequence = self._engine.add(prompt_ids, params, text)
+                constraint = self._constraint(self._requests[index])
+                sequence = self._engine.add(prompt_ids, params, text, constraint=constraint)
             except UsageError as error:
                 raise UsageError(f"Request {index}: {error}") from None
             self._asked[sequence] = Asked(index, sample, text)
+
+    def _constraint(self, request: TextRequest) -> Constraint | None:
+        return None if request.grammar is None else self._grammars.constraint(request.grammar)
+
+    def _all_ended(self, sequence: RunningSequence, asked: Asked) -> Iterator[Ended]:
+        """A text, or all that a beam search found."""
+        for place, found in enumerate((sequence, *sequence.others)):
+            assert isinstance(found.stop, WrittenText)
+            one = Asked(asked.request_index, asked.sample + place, found.stop)
+            yield Ended(one, _completion(found, one, self._unmet(found, one)))
+
+    def _unmet(self, sequence: RunningSequence, asked: Asked) -> tuple[str, ...]:
+        constraint = sequence.constraint
+        if constraint is not None and sequence.sampling.num_beams > 1:
+            # A search's rows stand at the texts that it followed, not at those that it found.
+            constraint = self._constraint(self._requests[asked.request_index])
+            assert constraint is not None
+            for token_id in sequence.output_ids:
+                constraint.take(token_id)
+        return () if constraint is None else constraint.unmet()
 
     def _all_samples(self) -> Iterator[tuple[int, int, list[int]]]:
         """(request's index, sample, prompt) of every text asked for."""
@@ -114,15 +144,7 @@ def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
     return replace(params, n=1, seed=seed)
 
 
-def _all_ended(sequence: RunningSequence, asked: Asked) -> Iterator[Ended]:
-    """A text, or all that a beam search found."""
-    for place, found in enumerate((sequence, *sequence.others)):
-        assert isinstance(found.stop, WrittenText)
-        one = Asked(asked.request_index, asked.sample + place, found.stop)
-        yield Ended(one, _completion(found, one))
-
-
-def _completion(sequence: RunningSequence, asked: Asked) -> Completion:
+def _completion(sequence: RunningSequence, asked: Asked, unmet: tuple[str, ...]) -> Completion:
     assert sequence.finish_reason is not None
     return Completion(
         text=asked.text.cut(is_complete=sequence.finish_reason == "stop"),
@@ -131,4 +153,5 @@ def _completion(sequence: RunningSequence, asked: Asked) -> Completion:
         logprob=sequence.logprob,
         logprobs=tuple(sequence.told),
         sample=asked.sample,
+        unmet=unmet,
     )
