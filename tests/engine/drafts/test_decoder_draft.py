@@ -298,9 +298,10 @@ class Guesses:
         self.forgotten: list[int] = []
 
     def propose(self, requests):
+        asked_for = [request._replace(least_prob=0) for request in requests]
         return [
-            Draft(tuple(map(self._or_wrong, one.token_ids)), one.probs)
-            for one in self.inner.propose(requests)
+            Draft(tuple(map(self._or_wrong, one.token_ids)), (0.99,) * len(one.token_ids))
+            for one in self.inner.propose(asked_for)
         ]
 
     def _or_wrong(self, token_id: int) -> int:

@@ -5,7 +5,8 @@ the request's own settings, so that the two agree wherever their distributions d
 it knows nothing.
 
 A drafter may draft for the draft model in turn (staged speculation: Spector and Re 2023, arXiv:2308.04623):
-the draft model checks its guesses as a target does, so what it drafts is the same and takes fewer steps.
+the draft model checks its guesses as a target does, so what it drafts is the same and takes fewer steps. How
+far those guesses go is learnt for each text, as for the target's drafts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,10 @@ from typing import NamedTuple
 
 import torch
 
+from potstill.engine.draft_length import DraftLength
 from potstill.engine.drafts.draft import Draft, Drafter, DraftRequest
 from potstill.engine.drafts.drafting import Drafting
-from potstill.engine.drafts.text_places import TextPlaces
+from potstill.engine.drafts.text_places import TextPlaces, num_agreeing
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
 from potstill.engine.sampling import draw_rows
@@ -52,6 +54,7 @@ class DecoderDraft:
             )
         self._decoder, self._params, self._inner = decoder, params, inner
         self._eos_ids = frozenset(eos_ids)
+        self._lengths: dict[int, DraftLength] = {}  # of the guesses of `inner`, by text
         self.places = TextPlaces(decoder)
 
     def propose(self, requests: Sequence[DraftRequest]) -> list[Draft]:
@@ -72,6 +75,7 @@ class DecoderDraft:
 
     def forget(self, text_id: int) -> None:
         self.places.forget(text_id)
+        self._lengths.pop(text_id, None)
         if self._inner is not None:
             self._inner.forget(text_id)
 
@@ -119,6 +123,7 @@ class DecoderDraft:
             drafting.request._replace(
                 context=Context(drafting.sequence.prompt_ids, tuple(drafting.sequence.output_ids)),
                 most_tokens=self._most_guesses(drafting),
+                least_prob=self._length_of(drafting).threshold,
             )
             for drafting in asking
         ]
@@ -130,6 +135,9 @@ class DecoderDraft:
     def _most_guesses(self, drafting: Drafting) -> int:
         room = self._decoder.max_positions - drafting.sequence.num_positions
         return min(drafting.most_guesses, room)
+
+    def _length_of(self, drafting: Drafting) -> DraftLength:
+        return self._lengths.setdefault(drafting.request.text_id, DraftLength())
 
     def _known_part(self, draft: Draft) -> Draft:
         unknown = (place for place, one in enumerate(draft.token_ids) if one >= self._num_known)
@@ -168,6 +176,8 @@ class DecoderDraft:
             guesses, end = drafting.sequence.draft, start + drafting.num_drawn
             drafting.take(drawn_ids[start:end], probs[start:end])
             if self._inner is not None and guesses.token_ids:
+                num_right = num_agreeing(guesses.token_ids, drawn_ids[start:end])
+                self._length_of(drafting).learn(guesses.probs, num_right)
                 self._inner.observe(drafting.request.text_id, guesses, drawn_ids[start:end])
             start = end
 

@@ -109,9 +109,7 @@ class TextPlaces:
         _set_output(sequence, context.output_ids)
         # The last position has to be run, or there would be nothing to draw from.
         sequence.num_cached = min(sequence.num_cached, num_kept, sequence.num_positions - 1)
-        num_blocks = self._blocks.num_blocks_for(sequence.num_positions)
-        self._blocks.release(sequence.block_table[num_blocks:])
-        del sequence.block_table[num_blocks:]
+        self._placement.trim(sequence)
 
     def _make_room(self, needed: Callable[[], int]) -> bool:
         """Let texts go until so many blocks are free; none goes where all of them would not do."""
