@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from engine.naive_beams import naive_beams
-from potstill.engine.beam import BeamParams, BeamSearch, Continuations, Fork
+from potstill.engine.beam import BeamParams, BeamSearch, Fork
+from potstill.engine.looked_at import Continuations
 from potstill.engine.sequence import NeverStop
 from potstill.lm.context import Context
 from potstill.lm.table import TableModel

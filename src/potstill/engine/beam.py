@@ -12,8 +12,9 @@ from heapq import heapify, heappop, heapreplace
 from math import inf
 from typing import NamedTuple
 
+from potstill.engine.looked_at import Continuations, LookedAt
 from potstill.engine.sequence import StopRule
-from potstill.types import FinishReason
+from potstill.types import FinishReason, SamplingParams
 
 
 class BeamParams(NamedTuple):
@@ -24,6 +25,10 @@ class BeamParams(NamedTuple):
     length_penalty: float = 1.0
     early_stopping: bool = False
     eos_ids: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, asked: SamplingParams, eos_ids: frozenset[int]) -> "BeamParams":
+        return cls(asked.num_beams, asked.max_tokens, asked.length_penalty, asked.early_stopping, eos_ids)
 
     @property
     def num_looked_at(self) -> int:
@@ -61,17 +66,6 @@ class Fork(NamedTuple):
     token_id: int
 
 
-class Continuations(NamedTuple):
-    """A live text's likeliest next tokens, C of each, by falling score; -inf is allowed, NaN is not.
-
-    `scores` are what the search goes by, `logprobs` the model's own.
-    """
-
-    token_ids: Sequence[int]
-    scores: Sequence[float]
-    logprobs: Sequence[float]
-
-
 class BeamSearch:
     """Begins with one live text without tokens; `advance` is called while it is not finished."""
 
@@ -81,6 +75,10 @@ class BeamSearch:
         self.is_finished = False
         self._finished: list[Hypothesis] = []
         self._num_tokens = 0
+
+    def looked_at(self, place: int) -> LookedAt:
+        """What has to be known of the live text at `place`: the same of all."""
+        return LookedAt(self.params.num_looked_at)
 
     def advance(self, found: Sequence[Continuations]) -> list[Fork]:
         """Take a step, told what each live text may go on with: how the new ones come from them, in order."""

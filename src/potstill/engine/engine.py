@@ -10,6 +10,7 @@ import torch
 
 from potstill.constraints.protocol import Constraint
 from potstill.engine.admission import why_refused
+from potstill.engine.beam import BeamParams, BeamSearch
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.call_size import CallSize
 from potstill.engine.drafts.draft import Drafter
@@ -18,7 +19,7 @@ from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
 from potstill.engine.runner import CallRunner, DrawnToken
 from potstill.engine.scheduler import Scheduler, Share
-from potstill.engine.search import Search
+from potstill.engine.search import Search, Strategy
 from potstill.engine.sequence import NeverStop, Sequence, StopRule
 from potstill.engine.speculation import Speculation
 from potstill.engine.stats import EngineStats
@@ -45,11 +46,11 @@ class Engine:
         self.stats = EngineStats(
             max_batch=params.max_batch, num_blocks=decoder.num_blocks, kv_bytes=decoder.cache_bytes
         )
-        self._eos_ids = frozenset(eos_ids)
+        self.eos_ids = frozenset(eos_ids)
         self._blocks = BlockManager(decoder.num_blocks, decoder.block_size)
         self._scheduler = Scheduler(params, self._blocks)
-        self._runner = CallRunner(decoder, self._blocks, self.stats, len(self._eos_ids))
-        self._speculation = Speculation(drafter, decoder.vocab_size, self._eos_ids)
+        self._runner = CallRunner(decoder, self._blocks, self.stats)
+        self._speculation = Speculation(drafter, decoder.vocab_size, self.eos_ids)
         self._call_size = CallSize()
         self._new_id = count()
 
@@ -73,25 +74,28 @@ class Engine:
         *,
         priority: int = 0,
         constraint: Constraint | None = None,
+        strategy: Strategy | None = None,
     ) -> Sequence:
         """Queue a prompt; the higher priority goes first. UsageError where it could never run to its end.
 
         `params.n` texts are what a beam search hands over, the best as the sequence itself, the next as its
         `others`. Texts that are drawn are added one by one, each with a seed of its own and `n` 1.
-        A `constraint` stands at no token and is the text's own.
+        A `constraint` stands at no token and is the text's own. A `strategy` at its start, with its own stop
+        rule, searches instead of the beam search that `params` ask for, with at most `num_beams` live texts.
         """
         self.check_fits(len(prompt_ids), params)
         _check_added(params, priority)
         _check_constraint(constraint, self.decoder.vocab_size)
         _check_ids(prompt_ids, self.decoder.vocab_size)
-        searches = params.num_beams > 1
+        if params.num_beams > 1 and strategy is None:
+            strategy = BeamSearch(BeamParams.of(params, self.eos_ids), stop or NeverStop())
         sequence = Sequence(
             sequence_id=next(self._new_id),
             prompt_ids=tuple(prompt_ids),
             sampling=params,
             num_prepended=self.decoder.num_prepended,
             encodes_prompt=self.decoder.encodes_prompt,
-            stop=NeverStop() if searches or stop is None else stop,
+            stop=NeverStop() if strategy or stop is None else stop,
             constraint=constraint,
         )
         group = Group(
@@ -99,7 +103,7 @@ class Engine:
             arrival=sequence.sequence_id,
             priority=priority,
             most_rows=params.num_beams,
-            search=Search.of(sequence, stop or NeverStop(), self._eos_ids) if searches else None,
+            search=Search.of(sequence, strategy) if strategy else None,
         )
         self._scheduler.add(group)
         return sequence
@@ -206,7 +210,7 @@ class Engine:
         """Take what was drawn, as long as it was drawn after what is in the text."""
         num_forced, num_before = self._speculation.num_forced(sequence), sequence.num_cached
         for token, guessed_id in zip_longest(tokens, sequence.draft.token_ids):
-            sequence.take(token.token_id, token.logprob, is_eos=token.token_id in self._eos_ids)
+            sequence.take(token.token_id, token.logprob, is_eos=token.token_id in self.eos_ids)
             if token.told:
                 sequence.told.append(token.told)
             if sequence.is_finished or token.token_id != guessed_id:

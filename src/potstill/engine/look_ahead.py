@@ -1,33 +1,44 @@
-"""What the rows of a beam search may go on with: their likeliest tokens, found without a sort."""
+"""What the rows of searches may go on with: their likeliest tokens, found without a sort, and named ones."""
 
 from collections.abc import Sequence as Many
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from potstill.engine.beam import BeamParams, Continuations
 from potstill.engine.logprobs import likeliest, log_sums
+from potstill.engine.looked_at import Continuations, LookedAt
 from potstill.engine.sampling import DrawingRow, edited_scores, edits_scores
-from potstill.types import SamplingParams
 
 
-def look_ahead(rows: Many[DrawingRow], logits: Tensor, num_eos: int) -> list[Continuations]:
+def look_ahead(rows: Many[DrawingRow], asked: Many[LookedAt], logits: Tensor) -> list[Continuations]:
     """What each row may go on with; `logits` [B, V] is left as it is.
 
-    Scores follow the row's rules on repetition, which act on the model's scores as in drawing.
+    Scores follow the row's rules on repetition and its constraint, which act on the model's scores as in
+    drawing.
     """
-    edits = any(edits_scores(row) for row in rows)
-    counts = [_num_looked_at(row.sampling, num_eos) for row in rows]
-    best = likeliest(edited_scores(rows, logits) if edits else logits, max(counts))
+    scores = edited_scores(rows, logits) if any(map(edits_scores, rows)) else logits
+    best = likeliest(scores, max(one.num_likeliest for one in asked))
+    token_ids = torch.cat((best.token_ids, _named(asked, logits)), dim=1)  # [B, C]
     sums = log_sums(logits)[:, None]
     found = zip(
-        best.token_ids.tolist(),
-        (best.scores - sums).tolist(),
-        (logits.gather(1, best.token_ids) - sums).tolist(),
-        counts,
+        asked,
+        token_ids.tolist(),
+        (scores.gather(1, token_ids) - sums).tolist(),
+        (logits.gather(1, token_ids) - sums).tolist(),
         strict=True,
     )
-    return [Continuations(ids[:n], scores[:n], logprobs[:n]) for ids, scores, logprobs, n in found]
+    num_best = best.token_ids.shape[1]
+    return [Continuations(*(_cut(column, one, num_best) for column in columns)) for one, *columns in found]
 
 
-def _num_looked_at(asked: SamplingParams, num_eos: int) -> int:
-    return BeamParams(asked.num_beams, asked.max_tokens, eos_ids=frozenset(range(num_eos))).num_looked_at
+def _named(asked: Many[LookedAt], logits: Tensor) -> Tensor:
+    """[B, W] the tokens asked for by name; a row that asks for fewer has any behind them."""
+    width = max(len(one.token_ids) for one in asked)
+    rows = [(*one.token_ids, *[0] * (width - len(one.token_ids))) for one in asked]
+    return torch.tensor(rows, dtype=torch.int64, device=logits.device).reshape(len(asked), width)
+
+
+def _cut(column: list[Any], one: LookedAt, num_best: int) -> list[Any]:
+    """What this row asked for: the first of the likeliest, and all by name."""
+    return column[: min(one.num_likeliest, num_best)] + column[num_best : num_best + len(one.token_ids)]

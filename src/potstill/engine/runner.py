@@ -7,11 +7,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from potstill.engine import sampling
-from potstill.engine.beam import Continuations
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.drafted_row import drafted_rows
 from potstill.engine.logprobs import alternatives
 from potstill.engine.look_ahead import look_ahead
+from potstill.engine.looked_at import Continuations
 from potstill.engine.sampling import DrawingRow
 from potstill.engine.scheduler import Share
 from potstill.engine.sequence import Sequence
@@ -37,10 +37,8 @@ class Outcome(NamedTuple):
 class CallRunner:
     """Changes no sequence, so that a call which found no memory can be made again."""
 
-    def __init__(
-        self, decoder: BatchedDecoder, blocks: BlockManager, stats: EngineStats, num_eos: int
-    ) -> None:
-        self._decoder, self._blocks, self._stats, self._num_eos = decoder, blocks, stats, num_eos
+    def __init__(self, decoder: BatchedDecoder, blocks: BlockManager, stats: EngineStats) -> None:
+        self._decoder, self._blocks, self._stats = decoder, blocks, stats
 
     def run(self, call: Many[Share]) -> Outcome:
         logits = self._logits(call)
@@ -73,13 +71,14 @@ class CallRunner:
     def _outcome(self, shares: Many[Share], logits: Tensor) -> Outcome:
         owners = [share.sequence for share in shares for _ in range(share.num_logits)]
         rows = [row for share in shares for row in _drawing_rows(share)]
-        searching = [index for index, row in enumerate(rows) if row.sampling.num_beams > 1]
+        searching = [index for index, owner in enumerate(owners) if owner.looked_at is not None]
         if not searching:
             return Outcome(self._drawn(owners, rows, logits), {})
         # Scores of a large vocabulary are worth no copy where every row searches.
         seen = logits if len(searching) == len(rows) else logits[searching]
-        looks = look_ahead([rows[index] for index in searching], seen, self._num_eos)
-        drawing = [index for index, row in enumerate(rows) if row.sampling.num_beams == 1]
+        asked = [looked_at for owner in owners if (looked_at := owner.looked_at) is not None]
+        looks = look_ahead([rows[index] for index in searching], asked, seen)
+        drawing = [index for index, owner in enumerate(owners) if owner.looked_at is None]
         drawn = self._drawn(
             [owners[index] for index in drawing], [rows[index] for index in drawing], logits[drawing]
         )

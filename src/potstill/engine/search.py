@@ -8,8 +8,38 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from potstill.engine.beam import BeamParams, BeamSearch, Continuations, Hypothesis
-from potstill.engine.sequence import Sequence, StopRule
+from potstill.engine.beam import Fork, Hypothesis
+from potstill.engine.looked_at import Continuations, LookedAt
+from potstill.engine.sequence import Sequence
+
+
+class LiveText(Protocol):
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+
+    @property
+    def logprob(self) -> float: ...
+
+
+class Strategy(Protocol):
+    """Which texts live on; `potstill.engine.beam.BeamSearch` is one. It begins with an empty text."""
+
+    is_finished: bool
+
+    @property
+    def live(self) -> Many[LiveText]: ...
+
+    def looked_at(self, place: int) -> LookedAt:
+        """What has to be known of the live text at `place` before the next `advance`."""
+        ...
+
+    def advance(self, found: Many[Continuations]) -> list[Fork]:
+        """Told what each live text may go on with: how the new ones come from them, in order."""
+        ...
+
+    def best(self, count: int) -> list[Hypothesis]:
+        """The best finished texts, the best first; fewer where the model allows fewer."""
+        ...
 
 
 class RowKeeper(Protocol):
@@ -30,18 +60,16 @@ class Search:
     """
 
     told: Sequence
-    beams: BeamSearch
+    beams: Strategy
     rows: list[Sequence]
     looks: dict[Sequence, Continuations] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, told: Sequence, stop: StopRule, eos_ids: frozenset[int]) -> "Search":
+    def of(cls, told: Sequence, strategy: Strategy) -> "Search":
         """`told` is a fresh sequence whose own stop rule never stops: the search decides when a text ends."""
-        asked = told.sampling
-        params = BeamParams(
-            asked.num_beams, asked.max_tokens, asked.length_penalty, asked.early_stopping, eos_ids
-        )
-        return cls(told, BeamSearch(params, stop), [told])
+        search = cls(told, strategy, [told])
+        search._ask()
+        return search
 
     @property
     def has_looked(self) -> bool:
@@ -58,7 +86,12 @@ class Search:
         pairs = self._part([fork.parent for fork in forks], keeper)
         for row, beam in zip(self.rows, self.beams.live, strict=True):
             row.take(beam.token_ids[-1], beam.logprob - row.logprob, is_eos=False)
+        self._ask()
         return pairs
+
+    def _ask(self) -> None:
+        for place, row in enumerate(self.rows):
+            row.looked_at = self.beams.looked_at(place)
 
     def _part(self, parents: Many[int], keeper: RowKeeper) -> list[tuple[int, int]]:
         """Rows for the texts that go on: the first child of each in its row, others in forks of it."""

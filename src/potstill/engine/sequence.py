@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from potstill.constraints.protocol import Constraint
 from potstill.engine.block_manager import Chain
 from potstill.engine.drafts.draft import Draft
+from potstill.engine.looked_at import LookedAt
 from potstill.engine.repetition import NgramBan
 from potstill.engine.uniforms import Uniforms
 from potstill.errors import PotstillError
@@ -52,6 +53,7 @@ class Sequence:
     `draft` holds what is guessed of its next tokens for the coming step, and is no part of the text. A
     `constraint` stands at the output so far.
 
+    Of a row of a search, nothing is drawn; `looked_at` says what the search asks instead.
     A beam search hands over its best text, with the `score` it has there, and the next best as `others`.
     """
 
@@ -70,6 +72,7 @@ class Sequence:
     score: float = 0.0
     others: list["Sequence"] = field(default_factory=list)
     draft: Draft = NO_DRAFT
+    looked_at: LookedAt | None = None
     num_cached: int = 0
     block_table: list[int] = field(default_factory=list)
     chain: Chain = field(default_factory=Chain)
@@ -160,4 +163,4 @@ class Sequence:
     @property
     def _must_end(self) -> bool:
         # When the texts of a search end is for the search to say.
-        return self.sampling.num_beams == 1 and self.constraint is not None and self.constraint.must_end
+        return self.looked_at is None and self.constraint is not None and self.constraint.must_end

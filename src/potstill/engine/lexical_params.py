@@ -1,0 +1,37 @@
+"""The settings of a search for texts that hold phrases."""
+
+from dataclasses import dataclass
+
+from potstill.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LexicalParams:
+    """How NeuroLogic search (Lu et al. 2021, arXiv:2010.12884) keeps what is on its way to the clauses.
+
+    num_beams        [2, 256] texts followed at once where a request with clauses asks for no search itself
+    prune_factor     >= 1: tokens that advance a phrase, and a text's own likeliest, are left out from this
+                     rank on among all of a step; none where all are kept
+    sat_tolerance    >= 0: texts that meet so many clauses fewer than the best are kept
+    lookahead_steps  [0, 16] tokens each candidate is followed greedily, to see how likely the open phrases
+                     become (Lu et al. 2022, arXiv:2112.08726); 0 looks at none
+    alpha            [0, 10]: how much that likelihood counts
+    """
+
+    num_beams: int = 8
+    prune_factor: int | None = 50
+    sat_tolerance: int = 2
+    lookahead_steps: int = 0
+    alpha: float = 0.25
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("num_beams", 2 <= self.num_beams <= 256, "in [2, 256]"),
+            ("prune_factor", self.prune_factor is None or 1 <= self.prune_factor < 2**31, ">= 1, or none"),
+            ("sat_tolerance", 0 <= self.sat_tolerance < 2**31, ">= 0"),
+            ("lookahead_steps", 0 <= self.lookahead_steps <= 16, "in [0, 16]"),
+            ("alpha", 0 <= self.alpha <= 10, "in [0, 10]"),
+        )
+        for name, holds, range_text in checks:
+            if not holds:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be {range_text}.")

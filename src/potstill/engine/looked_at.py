@@ -1,0 +1,22 @@
+"""What a search asks about the next token of one of its texts. No torch here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class LookedAt(NamedTuple):
+    """The likeliest tokens, so many of them, and some by name."""
+
+    num_likeliest: int
+    token_ids: tuple[int, ...] = ()
+
+
+class Continuations(NamedTuple):
+    """A live text's likeliest next tokens by falling score, then those asked for by name; some come twice.
+
+    `scores` are what the search goes by, `logprobs` the model's own; -inf is allowed, NaN is not.
+    """
+
+    token_ids: Sequence[int]
+    scores: Sequence[float]
+    logprobs: Sequence[float]
