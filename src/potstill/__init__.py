@@ -10,13 +10,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from potstill.errors import PotstillError as PotstillError
+    from potstill.pipelines.make import pipeline as pipeline
 
 # Public name -> the module that defines it. Nothing inside the package imports from here.
 _HOMES = {
     "PotstillError": "potstill.errors",
+    "pipeline": "potstill.pipelines.make",
 }
 
-__all__ = ["PotstillError", "__version__"]
+__all__ = ["PotstillError", "__version__", "pipeline"]
 
 
 def __getattr__(name: str) -> Any:

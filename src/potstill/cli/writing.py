@@ -1,7 +1,7 @@
 """A model opened for writing: its generator, and the labels that go around a student's prompt."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -85,8 +85,10 @@ def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -
 
 def show_stream(writer: Writer, prompt: str) -> None:
     """Print the text as it is written."""
+    from potstill.engine.stripped import stripped_pieces
+
     pieces = (piece.text for piece in writer.generator.stream(writer.request(prompt)))
-    for piece in _stripped(pieces) if writer.card else pieces:
+    for piece in stripped_pieces(pieces) if writer.card else pieces:
         sys.stdout.write(printable(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
@@ -112,15 +114,3 @@ def _told(writer: Writer, prompt: str, completion: Completion) -> dict[str, Any]
         "num_tokens": len(completion.token_ids),
         "logprob": completion.logprob,
     }
-
-
-def _stripped(pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces of a text without white space at its ends; what stands between words comes with the next."""
-    space, has_begun = "", False
-    for piece in pieces:
-        text = (space + piece) if has_begun else piece.lstrip()
-        shown = text.rstrip()
-        space = text[len(shown) :]
-        has_begun = has_begun or bool(shown)
-        if shown:
-            yield shown

@@ -26,25 +26,33 @@ class Classifier:
         self.runner, self.head, self.reader = runner, head, reader
         self.labels = runner.config.labels
 
-    @torch.inference_mode()
     def probabilities(self, texts: Sequence[Text], *, task: Task | None = None) -> np.ndarray:
         """[n, labels] float64 in the order of `texts`; `task` advances by texts.
 
         A row sums to 1, but where several labels may hold at once, or there is only one: there each stands
-        for itself. UsageError for a text that is too long, unless the reader truncates; DamagedError for a
-        model whose logits are no numbers.
+        for itself. Errors are those of `logits`.
         """
         is_alone = self.runner.config.is_multi_label or len(self.labels) == 1
-        probs = np.empty((len(texts), len(self.labels)))
+        logits = torch.from_numpy(self.logits(texts, task=task))
+        probs: np.ndarray = (logits.sigmoid() if is_alone else logits.softmax(-1)).numpy()
+        return probs
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[Text], *, task: Task | None = None) -> np.ndarray:
+        """What the head says before it is made a probability: [n, labels] float64, in the order of `texts`.
+
+        UsageError for a text that is too long, unless the reader truncates; DamagedError for a model whose
+        logits are no numbers.
+        """
+        found = np.empty((len(texts), len(self.labels)))
         for batch in self.reader.batches(texts):
             firsts = self.runner.states(batch.token_ids, batch.type_ids, batch.lengths, batch.firsts)
-            logits = self.head(firsts.float()).double()  # [B, labels]
-            probs[list(batch.indices)] = (logits.sigmoid() if is_alone else logits.softmax(-1)).cpu().numpy()
+            found[list(batch.indices)] = self.head(firsts.float()).double().cpu().numpy()  # [B, labels]
             if task is not None:
                 task.advance(len(batch.indices))
-        if not np.isfinite(probs).all():
-            raise DamagedError("The model gives probabilities that are no numbers: its weights are damaged.")
-        return probs
+        if not np.isfinite(found).all():
+            raise DamagedError("The model gives scores that are no numbers: its weights are damaged.")
+        return found
 
 
 def load_text_classifier(

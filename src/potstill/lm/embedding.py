@@ -18,6 +18,7 @@ from potstill.models.native_encoder import NativeEncoderRunner
 from potstill.models.pooling import Pooling, read_pooling
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
+from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import DtypeName
 
 
@@ -30,6 +31,10 @@ class Embedder:
     @property
     def size(self) -> int:
         return self.runner.config.hidden_size
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.reader.tokenizer
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], *, task: Task | None = None) -> np.ndarray:
@@ -44,6 +49,23 @@ class Embedder:
             if task is not None:
                 task.advance(len(batch.indices))
         if not np.isfinite(vectors).all():
+            raise DamagedError("The model gives vectors that are no numbers, so its weights are damaged.")
+        return vectors
+
+    @torch.inference_mode()
+    def token_vectors(self, texts: Sequence[str], *, task: Task | None = None) -> list[np.ndarray]:
+        """The state of each token, special ones included, unpooled: [T, E] float32 a text, in their order.
+
+        Errors and `task` as for `embed`.
+        """
+        vectors = [np.empty(0)] * len(texts)
+        for batch in self.reader.batches(texts):
+            states = self.runner.states(batch.token_ids, batch.type_ids, batch.lengths).float()
+            for index, one in zip(batch.indices, torch.split(states, list(batch.lengths)), strict=True):
+                vectors[index] = one.cpu().numpy()
+            if task is not None:
+                task.advance(len(batch.indices))
+        if not all(np.isfinite(one).all() for one in vectors):
             raise DamagedError("The model gives vectors that are no numbers, so its weights are damaged.")
         return vectors
 

@@ -1,0 +1,82 @@
+"""Which models do which tasks: a model on this machine opened for one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.devices import default_device
+from potstill.errors import UsageError
+from potstill.hub.resolve import LocalModel
+from potstill.lm.classification import load_text_classifier
+from potstill.lm.embedding import load_embedder
+from potstill.models.registry import Architecture, architecture_of
+from potstill.pipelines.decoder_states import load_decoder_states
+from potstill.pipelines.feature_extraction import FeatureJob
+from potstill.pipelines.held import Held
+from potstill.pipelines.job import Job
+from potstill.pipelines.task_name import KINDS, Kind, TaskName
+from potstill.pipelines.text_classification import HeadJob, WriterJob
+from potstill.pipelines.writer import open_writer
+from potstill.pipelines.writing import WritingJob
+from potstill.pipelines.zero_shot import LikelihoodScorer, NliScorer, ZeroShotJob
+from potstill.types import DtypeName
+
+_WRITERS = "a decoder (Gemma, Llama, Qwen, GPT-2 and their like) or a T5"
+_ENCODERS: tuple[Kind, ...] = ("text-classification", "zero-shot-classification", "feature-extraction")
+_TASKS: dict[Architecture, tuple[Kind, ...]] = {
+    "decoder": KINDS,
+    "encoder_decoder": tuple(kind for kind in KINDS if kind not in ("text-generation", "feature-extraction")),
+    "encoder": _ENCODERS,
+}
+_WHO: dict[Kind, str] = {
+    "text-generation": "a decoder (Gemma, Llama, Qwen, GPT-2 and their like)",
+    "feature-extraction": "an encoder (BERT, RoBERTa) or a decoder",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """dtype      of the weights; `auto` is fp32 for an encoder
+    device     None for the best one here
+    max_batch  texts that are written together at most
+    """
+
+    dtype: DtypeName
+    device: str | None
+    max_batch: int
+
+
+def open_job(task: TaskName, model: LocalModel, place: Place) -> tuple[Held[Any], Job]:
+    """The model's only holder, and the task over it; UsageError where it cannot do the task."""
+    architecture = architecture_of(model.path)
+    if task.kind not in _TASKS[architecture]:
+        kind = architecture.replace("_", "-")
+        raise UsageError(
+            f"{model.name} is {'a' if kind == 'decoder' else 'an'} {kind}, which does "
+            f"{', '.join(_TASKS[architecture])}. For {task.kind} name {_WHO.get(task.kind, _WRITERS)}."
+        )
+    if architecture == "encoder":
+        return _open_encoder(task, model.path, place)
+    if task.kind == "feature-extraction":
+        device = default_device(place.device)
+        held_states = Held(load_decoder_states(model.path, dtype=place.dtype, device=device))
+        return held_states, FeatureJob(held_states)
+    held = Held(open_writer(model.path, dtype=place.dtype, device=place.device, max_batch=place.max_batch))
+    if task.kind == "zero-shot-classification":
+        return held, ZeroShotJob(LikelihoodScorer(held))
+    if task.kind == "text-classification":
+        return held, WriterJob(task.asked, LikelihoodScorer(held))
+    return held, WritingJob(task, held)
+
+
+def _open_encoder(task: TaskName, path: Path, place: Place) -> tuple[Held[Any], Job]:
+    device = default_device(place.device)
+    # An encoder is small, and its scores are compared with those of other libraries.
+    dtype: DtypeName = "fp32" if place.dtype == "auto" else place.dtype
+    if task.kind == "feature-extraction":
+        embedder = Held(load_embedder(path, dtype=dtype, device=device))
+        return embedder, FeatureJob(embedder)
+    classifier = Held(load_text_classifier(path, dtype=dtype, device=device))
+    if task.kind == "zero-shot-classification":
+        return classifier, ZeroShotJob(NliScorer(classifier))
+    return classifier, HeadJob(task.asked, classifier)
