@@ -4,11 +4,21 @@ Unigram and word vocabularies hold `</s>` among their pieces, and a text in whic
 row would end there. Such a text is cut inside the characters and its parts are tokenized apart.
 """
 
+from typing import NamedTuple
+
 import tokenizers
 
 _MATCHES_ANYWHERE = (tokenizers.models.Unigram, tokenizers.models.WordLevel)
 # Assigned to nobody, so in no vocabulary.
 _UNKNOWN_CHARACTER = "\U000f0000"
+
+
+class ControlToken(NamedTuple):
+    """`takes_before` and `takes_after` say whether white space beside it is part of it."""
+
+    token_id: int
+    takes_before: bool = False
+    takes_after: bool = False
 
 
 def matchable_ids(backend: tokenizers.Tokenizer, special_ids: set[int]) -> set[int]:

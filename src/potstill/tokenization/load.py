@@ -16,6 +16,8 @@ from potstill.tokenization.gguf_vocabulary import GgufVocabulary, cached_backend
 from potstill.tokenization.tokenizer import Tokenizer
 
 MAX_TOKENIZER_BYTES = 256 << 20
+MAX_CONFIG_BYTES = 64 << 20
+MAX_TEMPLATE_BYTES = 1 << 20
 _MAX_IDS = 1 << 31
 
 
@@ -116,6 +118,7 @@ def _texts_of(config: Mapping[str, Any], *names: str) -> list[str]:
 
 
 def _text(path: Path) -> str:
+    _check_size(path, MAX_TEMPLATE_BYTES)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -125,7 +128,13 @@ def _text(path: Path) -> str:
 def _table(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
+    _check_size(path, MAX_CONFIG_BYTES)
     table = read_json(path)
     if not isinstance(table, dict):
         raise DamagedError(f"{path} is not a JSON object. Fetch it again.")
     return table
+
+
+def _check_size(path: Path, most_bytes: int) -> None:
+    if path.stat().st_size > most_bytes:
+        raise DamagedError(f"{path} is larger than {most_bytes:,} bytes, which none is. Fetch it again.")

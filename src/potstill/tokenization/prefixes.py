@@ -19,3 +19,10 @@ def without_prefix(step: dict[str, Any] | None) -> dict[str, Any] | None:
     if step["type"] == "ByteLevel" and "add_prefix_space" in step:
         return {**step, "add_prefix_space": False}
     return step
+
+
+def is_put_once(step: dict[str, Any]) -> bool:
+    """Whether a pre-tokenizer puts its space before a whole text only, and not behind control tokens."""
+    if step["type"] == "Sequence":
+        return any(map(is_put_once, step["pretokenizers"]))
+    return bool(step["type"] == "Metaspace" and step.get("prepend_scheme") == "first")

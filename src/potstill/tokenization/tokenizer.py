@@ -11,8 +11,8 @@ import tokenizers
 
 from potstill.errors import UsageError
 from potstill.files import write_json, write_text
-from potstill.tokenization.control_tokens import matchable_ids, plain_parts
-from potstill.tokenization.prefixes import without_prefix
+from potstill.tokenization.control_tokens import ControlToken, matchable_ids, plain_parts
+from potstill.tokenization.prefixes import is_put_once, without_prefix
 from potstill.tokenization.spelling import spelling_of
 
 
@@ -79,6 +79,27 @@ class Tokenizer:
         """sha256 over all that decides which ids a text gets; equal for a tokenizer and its saved copy."""
         content = f"{self.bos_id} {self.eos_ids} {self._backend.to_str()}"
         return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What its tokenizer_config.json holds, the names of its special tokens included."""
+        return self._saved_config()
+
+    @cached_property
+    def control_tokens(self) -> Mapping[str, ControlToken]:
+        """The tokens that no text holds, by how they are spelt."""
+        added = self._backend.get_added_tokens_decoder()
+        return {
+            token.content: ControlToken(token_id, token.lstrip, token.rstrip)
+            for token_id, token in added.items()
+            if token.special
+        }
+
+    @cached_property
+    def after_control(self) -> "Tokenizer":
+        """The tokenizer of a text that stands behind a control token."""
+        step = self._backend.pre_tokenizer
+        return self.without_prefix() if step and is_put_once(json.loads(step.__getstate__())) else self
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text` alone: no BOS, no EOS."""
