@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from potstill.engine.engine import Engine
 from potstill.engine.grammars import Grammars
+from potstill.engine.lexical_params import LexicalParams
+from potstill.engine.phrases import Phrases
 from potstill.engine.request_feed import RequestFeed, encode_prompts
 from potstill.errors import UsageError
 from potstill.tokenization.tokenizer import Tokenizer
@@ -30,8 +32,9 @@ class EngineGenerator:
     iterator is closed.
     """
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, lexical: LexicalParams | None = None) -> None:
         self.engine, self.tokenizer = engine, tokenizer
+        self._phrases = Phrases(tokenizer, lexical or LexicalParams())
         self._grammars = Grammars(tokenizer, engine.decoder.vocab_size)
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
@@ -40,8 +43,7 @@ class EngineGenerator:
         UsageError, before any work, if one could never run. Where one finds no memory even alone the others
         are written all the same, and MemoryFull names it after the last of them.
         """
-        self._check_fit(requests)
-        return self._complete(requests)
+        return self._complete(self._checked(requests))
 
     def stream(self, requests: TextRequest | Sequence[TextRequest]) -> Iterator[Piece]:
         """Yield the texts in pieces as they are written; errors are those of `complete`.
@@ -49,9 +51,7 @@ class EngineGenerator:
         The pieces of a text, joined, are its completion's text: no half character, nothing of a stop text,
         and a first sentence only when it is whole. What a beam search finds comes in one piece, at its end.
         """
-        asked = [requests] if isinstance(requests, TextRequest) else requests
-        self._check_fit(asked)
-        return self._stream(asked)
+        return self._stream(self._checked([requests] if isinstance(requests, TextRequest) else requests))
 
     def _complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
         feed = self._feed(requests)
@@ -85,12 +85,19 @@ class EngineGenerator:
             )
         # The model may have been trained since the last call, and what it cached then would be stale.
         self.engine.forget_cache()
-        return RequestFeed(self.engine, self.tokenizer, requests, self._grammars)
+        return RequestFeed(self.engine, self.tokenizer, requests, self._grammars, self._phrases)
+
+    def _checked(self, requests: Sequence[TextRequest]) -> Sequence[TextRequest]:
+        if any(request.clauses for request in requests):
+            requests = [self._phrases.searching(request) for request in requests]
+        self._check_fit(requests)
+        return requests
 
     def _check_fit(self, requests: Sequence[TextRequest]) -> None:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
             try:
+                self._phrases.check(request)
                 if request.grammar is not None:
                     self._grammars.constraint(request.grammar)
                 most_tokens = len(request.prompt_ids) or 1 + len(request.prompt.encode())

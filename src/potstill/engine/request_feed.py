@@ -8,6 +8,8 @@ from typing import NamedTuple
 from potstill.constraints.protocol import Constraint
 from potstill.engine.engine import Engine
 from potstill.engine.grammars import Grammars
+from potstill.engine.lexical_params import LexicalParams
+from potstill.engine.phrases import Phrases
 from potstill.engine.sequence import Sequence as RunningSequence
 from potstill.engine.stopping import WrittenText
 from potstill.errors import PotstillError, UsageError
@@ -42,9 +44,11 @@ class RequestFeed:
         tokenizer: Tokenizer,
         requests: Sequence[TextRequest],
         grammars: Grammars | None = None,
+        phrases: Phrases | None = None,
     ) -> None:
         self.failures: list[tuple[int, PotstillError]] = []
         self._grammars = grammars or Grammars(tokenizer, engine.decoder.vocab_size)
+        self._phrases = phrases or Phrases(tokenizer, LexicalParams())
         self._engine, self._tokenizer, self._requests = engine, tokenizer, requests
         self._samples = self._all_samples()
         self._asked: dict[RunningSequence, Asked] = {}
@@ -91,9 +95,13 @@ class RequestFeed:
             params = sample_params(self._requests[index].sampling, sample)
             source = TextStream(self._tokenizer)
             text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
+            clauses, eos_ids = self._requests[index].clauses, self._engine.eos_ids
             try:
                 constraint = self._constraint(self._requests[index])
-                sequence = self._engine.add(prompt_ids, params, text, constraint=constraint)
+                strategy = self._phrases.strategy(clauses, params, text, eos_ids)
+                sequence = self._engine.add(
+                    prompt_ids, params, text, constraint=constraint, strategy=strategy
+                )
             except UsageError as error:
                 raise UsageError(f"Request {index}: {error}") from None
             self._asked[sequence] = Asked(index, sample, text)
@@ -106,7 +114,10 @@ class RequestFeed:
         for place, found in enumerate((sequence, *sequence.others)):
             assert isinstance(found.stop, WrittenText)
             one = Asked(asked.request_index, asked.sample + place, found.stop)
-            yield Ended(one, _completion(found, one, self._unmet(found, one)))
+            completion = _completion(found, one, self._unmet(found, one))
+            clauses = self._requests[asked.request_index].clauses
+            unmet = self._phrases.unmet(clauses, completion.text)
+            yield Ended(one, completion._replace(unmet=(*completion.unmet, *unmet)))
 
     def _unmet(self, sequence: RunningSequence, asked: Asked) -> tuple[str, ...]:
         constraint = sequence.constraint

@@ -1,0 +1,59 @@
+"""The clauses of phrases that requests name: who searches for texts that hold them."""
+
+from collections import OrderedDict
+from dataclasses import replace
+from functools import cached_property
+
+from potstill.constraints.lexical import LexicalRules
+from potstill.engine.beam import BeamParams
+from potstill.engine.lexical_params import LexicalParams
+from potstill.engine.lexical_search import LexicalSearch
+from potstill.engine.stopping import WrittenText
+from potstill.tokenization.tokenizer import Tokenizer
+from potstill.types import Clauses, SamplingParams, TextRequest
+
+_MOST_KEPT = 64
+
+
+class Phrases:
+    """Makes searches for one tokenizer; what was worked out for the clauses used last is kept."""
+
+    def __init__(self, tokenizer: Tokenizer, params: LexicalParams) -> None:
+        self._tokenizer, self._params = tokenizer, params
+        self._rules: OrderedDict[Clauses, LexicalRules] = OrderedDict()
+
+    def searching(self, request: TextRequest) -> TextRequest:
+        """The request as a search, which clauses need: as wide as it asks, or else as the settings say."""
+        if not request.clauses or request.sampling.num_beams > 1:
+            return request
+        num_beams = max(self._params.num_beams, request.sampling.n)
+        return request._replace(sampling=replace(request.sampling, num_beams=num_beams))
+
+    def check(self, request: TextRequest) -> None:
+        """UsageError where no text, or none of `max_tokens`, can hold the clauses, if that shows at once."""
+        if request.clauses:
+            self._rules_of(request.clauses).check_length(request.sampling.max_tokens)
+
+    def strategy(
+        self, clauses: Clauses, params: SamplingParams, stop: WrittenText, eos_ids: frozenset[int]
+    ) -> LexicalSearch | None:
+        """The search for one prompt; None without clauses."""
+        if not clauses:
+            return None
+        return LexicalSearch(BeamParams.of(params, eos_ids), self._rules_of(clauses), self._params, stop)
+
+    def unmet(self, clauses: Clauses, text: str) -> tuple[str, ...]:
+        """What a finished text does not meet, each in a sentence."""
+        return self._rules_of(clauses).unmet(text) if clauses else ()
+
+    @cached_property
+    def _plain_tokenizer(self) -> Tokenizer:
+        return self._tokenizer.without_prefix()
+
+    def _rules_of(self, clauses: Clauses) -> LexicalRules:
+        if clauses not in self._rules:
+            self._rules[clauses] = LexicalRules(clauses, self._plain_tokenizer)
+        self._rules.move_to_end(clauses)
+        if len(self._rules) > _MOST_KEPT:
+            self._rules.popitem(last=False)
+        return self._rules[clauses]
