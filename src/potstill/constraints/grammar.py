@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from potstill.constraints.vocabulary import Vocabulary, mask_of
 from potstill.errors import UsageError
 
+# Masks of the tokens before the last few, which are asked about again where guesses are taken back.
+_MOST_MASKS = 32
+
 
 class _Run(NamedTuple):
     """Tokens that come next whatever the model says, and how many of them are taken."""
@@ -18,8 +21,12 @@ class _Run(NamedTuple):
     num_taken: int = 0
 
     @property
-    def left(self) -> tuple[int, ...]:
-        return self.token_ids[self.num_taken :]
+    def num_left(self) -> int:
+        return len(self.token_ids) - self.num_taken
+
+    @property
+    def next_id(self) -> int:
+        return self.token_ids[self.num_taken]
 
 
 class GrammarConstraint:
@@ -39,20 +46,24 @@ class GrammarConstraint:
         self._taken: list[int] = []
         self._has_ended = False
         self._runs = [self._next_run()]
-        self._mask: NDArray[np.int32] | None = None
+        self._masks: dict[int, NDArray[np.int32]] = {}
 
     @property
     def vocab_size(self) -> int:
         return self._vocabulary.size
 
     def allowed(self) -> NDArray[np.int32]:
-        if self._mask is None:
-            self._mask = self._find_mask()
-            self._mask.flags.writeable = False
-        return self._mask
+        if self.must_end:
+            # Without a token that ends a text it is not asked about again, and some token has to be allowed.
+            return self._vocabulary.ends if self._vocabulary.end_ids else self._vocabulary.writable
+        mask = self._masks.get(len(self._taken))
+        if mask is None:
+            mask = self._masks[len(self._taken)] = self._find_mask()
+        return mask
 
     def forced(self) -> tuple[int, ...]:
-        return () if self._has_ended else self._runs[-1].left
+        run = self._runs[-1]
+        return () if self._has_ended else run.token_ids[run.num_taken :]
 
     @property
     def must_end(self) -> bool:
@@ -71,7 +82,6 @@ class GrammarConstraint:
         return num_taken
 
     def take(self, token_id: int) -> None:
-        self._mask = None
         if token_id in self._vocabulary.end_ids:
             assert self._is_accepting and not self._has_ended, token_id
             self._has_ended = True
@@ -80,18 +90,19 @@ class GrammarConstraint:
         # In the state of an error all tokens are refused; `allowed` says what it is.
         assert was_taken or self._matcher.is_error(), token_id
         self._taken.append(token_id)
+        self._masks.pop(len(self._taken) - _MOST_MASKS, None)
         run = self._runs[-1]
-        self._runs.append(run._replace(num_taken=run.num_taken + 1) if run.left[1:] else self._next_run())
+        self._runs.append(run._replace(num_taken=run.num_taken + 1) if run.num_left > 1 else self._next_run())
 
     def undo(self, num_tokens: int) -> None:
-        if num_tokens == 0:
-            return
-        self._mask = None
-        num_tokens -= self._has_ended
-        self._has_ended = False
+        if num_tokens > 0:
+            num_tokens -= self._has_ended
+            self._has_ended = False
         assert 0 <= num_tokens <= len(self._taken), num_tokens
         if num_tokens == 0:
             return
+        for length in range(len(self._taken) - num_tokens, len(self._taken)):
+            self._masks.pop(length + 1, None)
         del self._taken[-num_tokens:], self._runs[-num_tokens:]
         if self._matcher.is_error() or not self._matcher.rollback(num_tokens):
             self._matcher = self._start.deep_copy()
@@ -102,7 +113,7 @@ class GrammarConstraint:
         other._start, other._vocabulary, other._name = self._start, self._vocabulary, self._name
         other._matcher = self._matcher.deep_copy()
         other._taken, other._runs = self._taken.copy(), self._runs.copy()
-        other._has_ended, other._mask = self._has_ended, self._mask
+        other._has_ended, other._masks = self._has_ended, self._masks.copy()
         return other
 
     def unmet(self) -> tuple[str, ...]:
@@ -117,8 +128,8 @@ class GrammarConstraint:
     def _may_take(self, token_id: int) -> bool:
         if self._has_ended or self._matcher.is_error():
             return False
-        if forced := self.forced():
-            return token_id == forced[0]
+        if self._runs[-1].num_left:
+            return token_id == self._runs[-1].next_id
         if token_id in self._vocabulary.end_ids:
             return self._is_accepting
         return self._vocabulary.can_write(token_id) and self._matcher.validate_tokens([token_id]) == 1
@@ -133,20 +144,18 @@ class GrammarConstraint:
         return _Run(tuple(found[: min(num_valid, next(wrong, num_valid))]))
 
     def _find_mask(self) -> NDArray[np.int32]:
-        if self.must_end:
-            # Without a token that ends a text it is not asked about again, and some token has to be allowed.
-            return (self._vocabulary.ends if self._vocabulary.end_ids else self._vocabulary.writable).copy()
-        if forced := self.forced():
-            return mask_of(forced[:1], self.vocab_size)
+        if self._runs[-1].num_left:
+            return mask_of([self._runs[-1].next_id], self.vocab_size)
         octets = self._matcher.compute_bitmask()
         if self._matcher.is_error():
             self._fail()
         words = np.frombuffer(octets, "<i4")[: len(self._vocabulary.writable)].astype(np.int32, copy=False)
         mask: NDArray[np.int32] = words & self._vocabulary.writable
         if self._is_accepting:
-            mask = mask | self._vocabulary.ends
+            mask |= self._vocabulary.ends
         if not mask.any():
             self._fail()
+        mask.flags.writeable = False
         return mask
 
     def _fail(self) -> None:

@@ -84,7 +84,8 @@ class _Spelled:
 
 def mask_of(token_ids: Sequence[int], vocab_size: int) -> NDArray[np.int32]:
     """[ceil(V / 32)]: token i is bit i % 32 of word i // 32."""
-    bits = np.zeros(-(-vocab_size // _BITS) * _BITS, np.uint8)
-    bits[list(token_ids)] = 1
-    words: NDArray[np.int32] = np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
-    return words
+    mask = np.zeros(-(-vocab_size // _BITS), np.uint32)
+    words, bits = np.divmod(np.asarray(token_ids, np.uint32), np.uint32(_BITS))
+    np.bitwise_or.at(mask, words, np.uint32(1) << bits)
+    mask.flags.writeable = False
+    return mask.view(np.int32)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from potstill.constraints.protocol import Constraint
 from potstill.engine.sequence import Sequence
+from potstill.errors import PotstillError
 from potstill.types import SamplingParams
 
 Mask = NDArray[np.int32]
@@ -54,6 +55,9 @@ def _masks(constraint: Constraint, token_ids: Many[int]) -> list[Mask]:
             constraint.take(token_id)
             num_taken += 1
             masks.append(constraint.allowed().copy())
+    except PotstillError:
+        # The text ends with the token before, if it comes so far, and takes nothing that is drawn after it.
+        masks += masks[-1:] * (len(token_ids) + 1 - len(masks))
     finally:
         constraint.undo(num_taken)
     return masks

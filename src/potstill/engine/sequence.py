@@ -142,6 +142,16 @@ class Sequence:
             self.finish_reason = "stop"
         elif len(self.output_ids) == self.sampling.max_tokens:
             self.finish_reason = "length"
+        else:
+            self.ask_constraint()
+
+    def ask_constraint(self) -> None:
+        """Ask what may come next before a step does: where a constraint cannot say, this text alone ends."""
+        if self.constraint is not None:
+            try:
+                self.constraint.allowed()
+            except PotstillError as error:
+                self.error = error
 
     def fork(self) -> "Sequence":
         """A text with these tokens that has no blocks yet."""

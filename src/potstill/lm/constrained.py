@@ -1,6 +1,6 @@
 """A model held to a constraint: its probabilities among what may come next. The definition, for tests.
 
-The engine does the same to the scores of a step. This is not the model's distribution over the texts that keep
+The engine does the same to the scores of a step. It is not the model's distribution over the texts that keep
 the constraint: a token's share does not tell how likely the text can still be ended well (Park et al. 2024,
 arXiv:2405.21047, section 2).
 """
