@@ -65,15 +65,18 @@ class GgufHeader:
     tensors: Mapping[str, TensorEntry]
 
 
-def read_header(path: Path) -> GgufHeader:
-    """Raises ModelMissing when there is no such file and DamagedError when any part of it cannot be right."""
+def read_header(path: Path, *, vocabulary: bool = True) -> GgufHeader:
+    """Raises ModelMissing when there is no such file and DamagedError when any part of it cannot be right.
+
+    Without `vocabulary` the lists whose keys begin with `tokenizer.` are passed over and left out.
+    """
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
             if size < 24:
                 raise DamagedError(f"{path} has {size} bytes, too few for a GGUF file. Fetch it again.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return _HeaderReader(path, content, size).read()
+                return _HeaderReader(path, content, size, vocabulary).read()
     except (FileNotFoundError, IsADirectoryError):
         raise ModelMissing(f"There is no GGUF file at {path}.") from None
 
@@ -86,8 +89,9 @@ def block_sizes() -> dict[int, BlockSize]:
 
 
 class _HeaderReader:
-    def __init__(self, path: Path, content: mmap.mmap, size: int) -> None:
+    def __init__(self, path: Path, content: mmap.mmap, size: int, vocabulary: bool) -> None:
         self._path, self._content, self._file_bytes = path, content, size
+        self._vocabulary = vocabulary
         self._offset = 0
         self._num_elements = 0
         self._blocks = block_sizes()
@@ -106,6 +110,8 @@ class _HeaderReader:
             if key in metadata:
                 self._fail(f"the key {key!r} stands twice")
             metadata[key] = self._value(key)
+        if not self._vocabulary:
+            metadata = {key: value for key, value in metadata.items() if value is not None}
         return GgufHeader(metadata, self._tensors(num_tensors, metadata))
 
     def _tensors(self, num_tensors: int, metadata: Mapping[str, Any]) -> dict[str, TensorEntry]:
@@ -162,14 +168,20 @@ class _HeaderReader:
             return self._array(key)
         return self._numbers(key, type_id, 1)[0]
 
-    def _array(self, key: str) -> list[Any]:
+    def _array(self, key: str) -> list[Any] | None:
+        """None where it is passed over."""
         type_id = self._number("<I")
         smallest_bytes = 8 if type_id == _STRING else 1
         count = self._count(f"elements in {key!r}", MAX_ARRAY_ELEMENTS - self._num_elements, smallest_bytes)
         self._num_elements += count
-        if type_id == _STRING:
+        is_wanted = self._vocabulary or not key.startswith("tokenizer.")
+        if type_id != _STRING:
+            numbers = self._numbers(key, type_id, count)
+            return numbers if is_wanted else None
+        if is_wanted:
             return self._strings(count)
-        return self._numbers(key, type_id, count)
+        self._pass_strings(count)
+        return None
 
     def _numbers(self, key: str, type_id: int, count: int) -> list[Any]:
         if type_id not in _SCALARS:
@@ -204,6 +216,18 @@ class _HeaderReader:
             self._fail(f"its texts run past byte {limit:,}")
         self._offset = offset
         return [self._decoded(text) for text in texts]
+
+    def _pass_strings(self, count: int) -> None:
+        content, offset = self._content, self._offset
+        limit = min(self._file_bytes, MAX_HEADER_BYTES)
+        unpack = struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            if offset + 8 > limit:
+                break
+            offset += 8 + unpack(content, offset)[0]
+        if offset > limit:
+            self._fail(f"its texts run past byte {limit:,}")
+        self._offset = offset
 
     def _decoded(self, content: bytes) -> str:
         try:

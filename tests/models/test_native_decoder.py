@@ -19,7 +19,7 @@ from potstill.models.adapters import LoraConfig, add_lora
 from potstill.models.decoder import Decoder
 from potstill.models.load import load_decoder
 from potstill.models.native_decoder import NativeRunner
-from potstill.models.native_program import WeightKind
+from potstill.models.program_weights import WeightKind
 from potstill.models.runner import DecoderRunner, TorchRunner
 
 SavedReference = Callable[[str], tuple[Any, Path]]

@@ -10,7 +10,7 @@ from models.encoder_reference import FAMILIES, saved_encoder
 from potstill.models.encoder_runner import EncoderRunner, TorchEncoderRunner
 from potstill.models.load_encoder import load_encoder
 from potstill.models.native_encoder import NativeEncoderRunner
-from potstill.models.native_program import WeightKind
+from potstill.models.program_weights import WeightKind
 
 LENGTHS = [9, 2, 40, 10, 1]
 

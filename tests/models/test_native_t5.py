@@ -14,8 +14,8 @@ from potstill.lm.context import Context
 from potstill.lm.encoder_decoder import EncoderDecoder
 from potstill.lm.protocol import StepRow
 from potstill.models.load_t5 import load_t5
-from potstill.models.native_program import WeightKind
 from potstill.models.native_t5 import NativeT5Runner
+from potstill.models.program_weights import WeightKind
 from potstill.models.t5 import T5
 
 

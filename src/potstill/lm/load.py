@@ -8,11 +8,12 @@ import torch
 from potstill.errors import UsageError
 from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.encoder_decoder import EncoderDecoder
-from potstill.models.load import load_decoder
-from potstill.models.load_t5 import load_t5
+from potstill.models.compile_cache import compile_cache_folder, kept_or_packed
+from potstill.models.load import decoder_shapes, load_decoder
+from potstill.models.load_t5 import load_t5, t5_shapes
 from potstill.models.native_decoder import NativeRunner
-from potstill.models.native_program import WeightKind
 from potstill.models.native_t5 import NativeT5Runner
+from potstill.models.program_weights import ProgramWeights, WeightKind
 from potstill.models.registry import architecture_of
 from potstill.models.runner import DecoderRunner, TorchRunner
 from potstill.models.t5_runner import EncoderDecoderRunner, TorchT5Runner
@@ -32,22 +33,29 @@ class CacheParams(Protocol):
 
 
 def load_lm(
-    path: Path, *, dtype: DtypeName = "auto", device: torch.device | str = "cpu", params: CacheParams
+    path: Path,
+    *,
+    dtype: DtypeName = "auto",
+    device: torch.device | str = "cpu",
+    params: CacheParams,
+    compile_cache: Path | None = None,
 ) -> tuple[NeuralDecoder | EncoderDecoder, Tokenizer]:
     """The model in a folder in Hugging Face layout or in a GGUF file.
 
     `auto` is the faster of bf16 and fp32 here. On a CPU a model is packed for the native runner, so there
-    are no modules to train. UsageError for an encoder, which writes nothing, and for int8 on another device.
+    are no modules to train. The packed weights are kept for the next start in the folder `compile_cache`, or
+    else in the one that POTSTILL_COMPILE_CACHE names. UsageError for an encoder, which writes nothing, and
+    for int8 on another device.
     """
     architecture = architecture_of(path)
     if architecture == "encoder":
         raise UsageError(f"{path} is an encoder, which reads texts and writes none. Name a decoder or a T5.")
     tokenizer = load_tokenizer(path)
     if architecture == "encoder_decoder":
-        t5_runner = load_t5_runner(path, dtype, device)
+        t5_runner = load_t5_runner(path, dtype, device, compile_cache)
         return EncoderDecoder(t5_runner, kv_bytes=params.kv_bytes, block_size=params.block_size), tokenizer
     model = NeuralDecoder(
-        load_runner(path, dtype, device),
+        load_runner(path, dtype, device, compile_cache),
         bos_id=tokenizer.bos_id,
         kv_bytes=params.kv_bytes,
         block_size=params.block_size,
@@ -55,21 +63,41 @@ def load_lm(
     return model, tokenizer
 
 
-def load_runner(path: Path, dtype: DtypeName, device: torch.device | str) -> DecoderRunner:
+def load_runner(
+    path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
+) -> DecoderRunner:
     """A decoder's weights in the runner for the device."""
-    decoder = load_decoder(path, dtype=torch_dtype(dtype, device), device=device)
+    loaded = torch_dtype(dtype, device)
     if torch.device(device).type != "cpu":
-        return TorchRunner(decoder)
-    kind: WeightKind = "int8" if dtype == "int8" else weight_kind(decoder.head_weight.dtype)
-    return NativeRunner.of(decoder, kind)
+        return TorchRunner(load_decoder(path, dtype=loaded, device=device))
+    kind = program_kind(dtype, loaded)
+
+    def build(weights: ProgramWeights) -> NativeRunner:
+        load = load_decoder if weights.needs_values else decoder_shapes
+        return NativeRunner.of(load(path, dtype=loaded), kind, weights)
+
+    return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
 
 
-def load_t5_runner(path: Path, dtype: DtypeName, device: torch.device | str) -> EncoderDecoderRunner:
+def load_t5_runner(
+    path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
+) -> EncoderDecoderRunner:
     """A T5's weights in the runner for the device."""
-    t5 = load_t5(path, dtype=torch_dtype(dtype, device), device=device)
+    loaded = torch_dtype(dtype, device)
     if torch.device(device).type != "cpu":
-        return TorchT5Runner(t5)
-    return NativeT5Runner.of(t5, "int8" if dtype == "int8" else weight_kind(t5.head_weight.dtype))
+        return TorchT5Runner(load_t5(path, dtype=loaded, device=device))
+    kind = program_kind(dtype, loaded)
+
+    def build(weights: ProgramWeights) -> NativeT5Runner:
+        load = load_t5 if weights.needs_values else t5_shapes
+        return NativeT5Runner.of(load(path, dtype=loaded), kind, weights)
+
+    return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
+
+
+def program_kind(dtype: DtypeName, loaded: torch.dtype) -> WeightKind:
+    """How a program packs weights that were loaded in `loaded`."""
+    return "int8" if dtype == "int8" else weight_kind(loaded)
 
 
 def weight_kind(dtype: torch.dtype) -> WeightKind:

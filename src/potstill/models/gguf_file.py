@@ -16,12 +16,13 @@ _PART_BYTES = 1 << 18
 class GgufFile:
     """`metadata` and tensors of the file at `path`; DamagedError if it cannot be what it says.
 
-    Names are the file's own (`blk.0.attn_q.weight`). A shape is rows first, as in PyTorch.
+    Names are the file's own (`blk.0.attn_q.weight`). A shape is rows first, as in PyTorch. The vocabulary's
+    lists are left out of `metadata`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        header = read_header(path)
+        header = read_header(path, vocabulary=False)
         self.metadata: Mapping[str, Any] = header.metadata
         self._tensors = header.tensors
         self._blocks = block_sizes()

@@ -29,6 +29,12 @@ def load_decoder(path: Path, *, dtype: torch.dtype, device: torch.device | str =
     raise ModelMissing(f"There is no model at {path}.")
 
 
+def decoder_shapes(path: Path, *, dtype: torch.dtype) -> Decoder:
+    """The same without its weights: parameters of its shapes and of `dtype` on torch's meta device."""
+    config = read_config(path) if path.is_dir() else _gguf_config(GgufFile(path))
+    return empty(partial(Decoder, config)).to(dtype)
+
+
 def read_config(folder: Path) -> DecoderConfig:
     """The config of a folder in Hugging Face layout."""
     return config_from_json(read_table(folder), str(folder / "config.json"))

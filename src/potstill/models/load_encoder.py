@@ -58,6 +58,12 @@ def load_classifier(
     )
 
 
+def encoder_shapes(folder: Path, *, dtype: torch.dtype) -> Encoder:
+    """The same without its weights: parameters of its shapes and of `dtype` on torch's meta device."""
+    config = read_encoder_config(folder)
+    return empty(lambda: Encoder(config)).to(dtype)
+
+
 def read_encoder_config(folder: Path) -> EncoderConfig:
     return encoder_config_from_json(read_table(folder), str(folder / "config.json"))
 

@@ -40,6 +40,12 @@ def load_t5(folder: Path, *, dtype: torch.dtype, device: torch.device | str = "c
     )
 
 
+def t5_shapes(folder: Path, *, dtype: torch.dtype) -> T5:
+    """The same without its weights: parameters of its shapes and of `dtype` on torch's meta device."""
+    config = read_t5_config(folder)
+    return empty(lambda: T5(config)).to(dtype)
+
+
 def read_t5_config(folder: Path) -> T5Config:
     """config.json, and what only the weights tell: whether the head is the embedding."""
     table, source = read_table(folder), SafetensorsFolder(folder)

@@ -12,8 +12,9 @@ from potstill.layers.norms import RMSNorm
 from potstill.layers.rope import RopeSettings
 from potstill.models.config import DecoderConfig
 from potstill.models.decoder import Decoder
-from potstill.models.native_program import HeadShape, NativeProgram, View, WeightKind, joined_bias, release
+from potstill.models.native_program import HeadShape, NativeProgram, View, joined_bias, release
 from potstill.models.parts import LayerParts, Projection
+from potstill.models.program_weights import ProgramWeights, WeightKind
 
 
 class NativeRunner:
@@ -27,10 +28,10 @@ class NativeRunner:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, decoder: Decoder, kind: WeightKind) -> "NativeRunner":
+    def of(cls, decoder: Decoder, kind: WeightKind, weights: ProgramWeights | None = None) -> "NativeRunner":
         """Pack a decoder on the CPU, adapters merged. It is used up: each weight goes once it is packed, so
-        the model is never in memory twice."""
-        return cls(build_decoder(decoder, kind), decoder.config)
+        the model is never in memory twice. `weights` that were kept need no more than its shapes."""
+        return cls(build_decoder(decoder, kind, weights), decoder.config)
 
     @property
     def kind(self) -> WeightKind:
@@ -91,9 +92,9 @@ class _Room(NamedTuple):
         )
 
 
-def build_decoder(decoder: Decoder, kind: WeightKind) -> NativeProgram:
+def build_decoder(decoder: Decoder, kind: WeightKind, weights: ProgramWeights | None = None) -> NativeProgram:
     """Embedding, layers, final norm, head; the decoder's weights go as they are packed."""
-    program, config, body = NativeProgram(kind), decoder.config, decoder.body
+    program, config, body = NativeProgram(kind, weights), decoder.config, decoder.body
     room = _Room.of(program, config)
     table = program.matrix(body.embedding.weight)
     scale = torch.tensor(config.embedding_scale, dtype=body.embedding.weight.dtype).item()

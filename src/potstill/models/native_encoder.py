@@ -13,11 +13,11 @@ from potstill.models.native_program import (
     HeadShape,
     NativeProgram,
     View,
-    WeightKind,
     joined_bias,
     packed_rows,
     release,
 )
+from potstill.models.program_weights import ProgramWeights, WeightKind
 
 # A text, and what is said of it or compared with it: nobody asks about three at once.
 _MAX_TYPES = 2
@@ -32,9 +32,12 @@ class NativeEncoderRunner:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, encoder: Encoder, kind: WeightKind) -> "NativeEncoderRunner":
-        """Pack an encoder on the CPU. It is used up: each weight goes once it is packed."""
-        return cls(_build(encoder, kind), encoder.config)
+    def of(
+        cls, encoder: Encoder, kind: WeightKind, weights: ProgramWeights | None = None
+    ) -> "NativeEncoderRunner":
+        """Pack an encoder on the CPU. It is used up: each weight goes once it is packed. `weights` that were
+        kept need no more than its shapes."""
+        return cls(_build(encoder, kind, weights), encoder.config)
 
     def states(
         self, token_ids: Tensor, type_ids: Tensor, lengths: Sequence[int], wanted: Tensor | None = None
@@ -55,8 +58,8 @@ class _Room(NamedTuple):
     inner: View
 
 
-def _build(encoder: Encoder, kind: WeightKind) -> NativeProgram:
-    program, config = NativeProgram(kind), encoder.config
+def _build(encoder: Encoder, kind: WeightKind, weights: ProgramWeights | None) -> NativeProgram:
+    program, config = NativeProgram(kind, weights), encoder.config
     E = config.hidden_size
     room = _Room(*map(program.buffer, (E, 3 * E, E, config.intermediate_size)))
     embeddings = encoder.embeddings

@@ -5,18 +5,16 @@ A builder function names buffers, packs matrices and lists what is done to every
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch  # before the kernels, so that both share one pool of threads
 from torch import Tensor, nn
 
 from potstill import _native
-from potstill.errors import DamagedError
 from potstill.layers.kv_cache import PagedKVCache, PagedRows
 from potstill.layers.mlp import Activation
 from potstill.layers.norms import LayerNorm, RMSNorm
-
-WeightKind = Literal["fp32", "bf16", "int8"]
+from potstill.models.program_weights import Packing, ProgramWeights, WeightKind
 
 _ACTS: dict[Activation, str] = {
     "silu": "silu",
@@ -65,9 +63,11 @@ class NativeProgram:
     asked for; in the other kinds they make logits that are none either, which nothing is drawn from.
     """
 
-    def __init__(self, kind: WeightKind) -> None:
+    def __init__(self, kind: WeightKind, weights: ProgramWeights | None = None) -> None:
+        """`weights`: where matrices and vectors come from, packed from the parameters unless told."""
         self.kind: WeightKind = kind
         self.weight_bytes = 0
+        self._weights = Packing() if weights is None else weights
         self._native = _native.Program()
 
     # Building
@@ -77,14 +77,7 @@ class NativeProgram:
 
     def matrix(self, *weights: Tensor, kind: WeightKind | None = None) -> _native.PackedMatrix:
         """Weights [out, in] packed as one matrix of all their outputs, in the program's kind unless told."""
-        joined = weights[0] if len(weights) == 1 else torch.cat(list(weights))
-        joined = joined.detach()
-        if joined.dtype != torch.bfloat16:
-            joined = joined.float()
-        try:
-            packed = _native.PackedMatrix(joined.contiguous(), kind or self.kind)
-        except ValueError as error:
-            raise DamagedError(f"The model's weights cannot be packed: {error}.") from None
+        packed = self._weights.matrix(weights, kind or self.kind)
         self.weight_bytes += packed.bytes
         return packed
 
@@ -104,13 +97,12 @@ class NativeProgram:
         self, x: View, out: View, norm: RMSNorm | LayerNorm, *, num_heads: int = 1, accumulate: bool = False
     ) -> None:
         """out = each of num_heads equal parts of x normalised by itself, or out += that; out may be x."""
-        weight = norm.weight.detach().float()
         if isinstance(norm, RMSNorm):
-            weight = (weight + norm.offset).contiguous()
+            weight = self._weights.vector(norm.weight, plus=norm.offset)
             self._native.norm(x, out, weight, None, norm.eps, "rms", num_heads, accumulate)
         else:
-            bias = norm.bias.detach().float().contiguous()
-            self._native.norm(x, out, weight.contiguous(), bias, norm.eps, "layer", num_heads, accumulate)
+            weight, bias = self._weights.vector(norm.weight), self._weights.vector(norm.bias)
+            self._native.norm(x, out, weight, bias, norm.eps, "layer", num_heads, accumulate)
 
     def linear(
         self,
@@ -124,7 +116,7 @@ class NativeProgram:
     ) -> None:
         """out = act(x W^T + bias), or out += x W^T + bias; out is another buffer than x."""
         name = "none" if act is None else _ACTS[act]
-        self._native.linear(x, matrix, out, _vector(bias), name, accumulate)
+        self._native.linear(x, matrix, out, self._vector(bias), name, accumulate)
 
     def rotation(self, frequencies: Tensor) -> View:
         """Cosines and sines of each token's position times frequencies [R / 2], for `rotate`."""
@@ -156,7 +148,7 @@ class NativeProgram:
 
         bias [H, 2M - 1] by distance as in `layers.attention`; distances beyond M - 1 take its ends.
         """
-        self._native.attend(q, out, "cache", layer, *shape, scale, window, softcap, _vector(bias))
+        self._native.attend(q, out, "cache", layer, *shape, scale, window, softcap, self._vector(bias))
 
     def attend_encoder(self, q: View, out: View, layer: int, shape: HeadShape, *, scale: float) -> None:
         """Over all positions of the sequence's encoded prompt (`EncoderBlocks`)."""
@@ -174,7 +166,7 @@ class NativeProgram:
         bias: Tensor | None = None,
     ) -> None:
         """Over all tokens of the sequence, before and after, all of which are in this run; no cache."""
-        self._native.attend(q, out, "packed", 0, *shape, scale, None, None, _vector(bias), keys, values)
+        self._native.attend(q, out, "packed", 0, *shape, scale, None, None, self._vector(bias), keys, values)
 
     def gate(self, a: View, b: View, out: View, act: Activation) -> None:
         """out = act(a) * b; out may be a or b."""
@@ -196,7 +188,10 @@ class NativeProgram:
         self, matrix: _native.PackedMatrix, bias: Tensor | None = None, softcap: float | None = None
     ) -> None:
         """Logits of the result's rows, the last instruction; without one there is no `step`."""
-        self._native.head(matrix, _vector(bias), softcap)
+        self._native.head(matrix, self._vector(bias), softcap)
+
+    def _vector(self, bias: Tensor | None) -> Tensor | None:
+        return None if bias is None else self._weights.vector(bias)
 
     # Running: ValueError or IndexError names what does not fit, before anything is written.
 
@@ -269,23 +264,20 @@ def packed_rows(lengths: Sequence[int]) -> PagedRows:
 def release(module: nn.Module) -> None:
     """Let the memory of a module's weights go, once they are packed; it cannot be run any more."""
     for parameter in module.parameters():
-        parameter.data = torch.empty(0, dtype=parameter.dtype)
+        parameter.data = torch.empty(0, dtype=parameter.dtype, device=parameter.device)
 
 
 def joined_bias(biases: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor | None:
     """The biases of matrices packed as one, zeros where one has none; None where none has."""
-    if all(bias is None for bias in biases):
+    device = next((bias.device for bias in biases if bias is not None), None)
+    if device is None:
         return None
     return torch.cat(
         [
-            torch.zeros(size) if bias is None else bias.detach().float()
+            torch.zeros(size, device=device) if bias is None else bias.detach().float()
             for bias, size in zip(biases, sizes, strict=True)
         ]
     )
-
-
-def _vector(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach().float().contiguous()
 
 
 def _take_torchs_threads() -> None:

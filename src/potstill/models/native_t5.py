@@ -15,9 +15,9 @@ from potstill.models.native_program import (
     HeadShape,
     NativeProgram,
     View,
-    WeightKind,
     release,
 )
+from potstill.models.program_weights import Packing, ProgramWeights, WeightKind
 from potstill.models.t5 import (
     T5,
     GatedFeedForward,
@@ -42,10 +42,11 @@ class NativeT5Runner:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, t5: T5, kind: WeightKind) -> "NativeT5Runner":
+    def of(cls, t5: T5, kind: WeightKind, weights: ProgramWeights | None = None) -> "NativeT5Runner":
         """Pack a T5 on the CPU. It is used up: each weight goes once it is packed, so the model is never in
-        memory twice."""
-        encoder, decoder = NativeProgram(kind), NativeProgram(kind)
+        memory twice. `weights` that were kept need no more than its shapes."""
+        weights = Packing() if weights is None else weights
+        encoder, decoder = NativeProgram(kind, weights), NativeProgram(kind, weights)
         table = encoder.matrix(t5.shared.weight)
         _build_encoder(encoder, table, t5)
         _build_decoder(decoder, table, t5)

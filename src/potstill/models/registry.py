@@ -29,7 +29,11 @@ def architecture_of(path: Path) -> Architecture:
         fields = Fields(read_table(path), str(path / "config.json"))
         return _look_up(_BY_MODEL_TYPE, fields, "model_type")
     if path.is_file():
-        return _look_up(_BY_GGUF_NAME, Fields(read_header(path).metadata, str(path)), "general.architecture")
+        return _look_up(
+            _BY_GGUF_NAME,
+            Fields(read_header(path, vocabulary=False).metadata, str(path)),
+            "general.architecture",
+        )
     raise ModelMissing(f"There is no model at {path}.")
 
 

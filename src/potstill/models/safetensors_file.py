@@ -6,9 +6,11 @@ can run any code.
 
 import json
 import math
+import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeGuard
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeGuard
 
 import torch
 
@@ -37,14 +39,21 @@ _DTYPES = {
 }
 
 
-class _Entry(NamedTuple):
-    """`offset` counts from the file's start."""
+class Entry(NamedTuple):
+    """A tensor of a file; `offset` counts from the file's start."""
 
     file: Path
     dtype: torch.dtype
     shape: tuple[int, ...]
     offset: int
     num_bytes: int
+
+
+class Header(NamedTuple):
+    """What stands before the tensors of a file. `about` is free text, by name."""
+
+    entries: Mapping[str, Entry]
+    about: Mapping[str, str]
 
 
 class SafetensorsFolder:
@@ -55,9 +64,11 @@ class SafetensorsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: dict[str, _Entry] = {}
-        for file in _files(path):
-            for name, entry in _read_header(file).items():
+        self._entries: dict[str, Entry] = {}
+        for file in weight_files(path):
+            with open(file, "rb") as opened:
+                entries = read_header(file, opened).entries
+            for name, entry in entries.items():
                 if name in self._entries:
                     _fail(file, f"the tensor {name!r} stands in {self._entries[name].file.name} too")
                 self._entries[name] = entry
@@ -97,13 +108,14 @@ class SafetensorsFolder:
                     return False
         return True
 
-    def _entry(self, name: str) -> _Entry:
+    def _entry(self, name: str) -> Entry:
         if name not in self._entries:
             raise DamagedError(f"{self.path} has no tensor {name!r}. Fetch or export the model again.")
         return self._entries[name]
 
 
-def _files(path: Path) -> list[Path]:
+def weight_files(path: Path) -> list[Path]:
+    """The files of a folder that hold tensors, or `path` itself where it is a file."""
     if path.is_file():
         return [path]
     if (path / _INDEX).is_file():
@@ -134,23 +146,24 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _read_header(path: Path) -> dict[str, _Entry]:
-    file_bytes = path.stat().st_size
-    with open(path, "rb") as file:
-        prefix = file.read(8)
-        if len(prefix) < 8:
-            _fail(path, f"it has {file_bytes} bytes")
-        (header_bytes,) = struct.unpack("<Q", prefix)
-        if header_bytes > MAX_HEADER_BYTES or 8 + header_bytes > file_bytes:
-            _fail(path, f"its header claims {header_bytes:,} bytes")
-        header = _parse(path, file.read(header_bytes))
-    header.pop("__metadata__", None)
+def read_header(path: Path, file: BinaryIO) -> Header:
+    """Of `file`, open at its start; `path` is for messages. DamagedError where it cannot be right."""
+    file_bytes = os.fstat(file.fileno()).st_size
+    prefix = file.read(8)
+    if len(prefix) < 8:
+        _fail(path, f"it has {file_bytes} bytes")
+    (header_bytes,) = struct.unpack("<Q", prefix)
+    if header_bytes > MAX_HEADER_BYTES or 8 + header_bytes > file_bytes:
+        _fail(path, f"its header claims {header_bytes:,} bytes")
+    header = _parse(path, file.read(header_bytes))
+    about = header.pop("__metadata__", None)
     if len(header) > MAX_TENSORS:
         _fail(path, f"it claims {len(header):,} tensors")
     start = 8 + header_bytes
     entries = {name: _check_entry(path, name, described, start) for name, described in header.items()}
     _check_contiguous(path, entries, start, file_bytes)
-    return entries
+    texts = about.items() if isinstance(about, dict) else ()
+    return Header(entries, {name: text for name, text in texts if isinstance(text, str)})
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Any]:
@@ -173,7 +186,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _check_entry(path: Path, name: str, described: Any, start: int) -> _Entry:
+def _check_entry(path: Path, name: str, described: Any, start: int) -> Entry:
     fields = described if isinstance(described, dict) else {}
     dtype = _DTYPES.get(str(fields.get("dtype")))
     if dtype is None:
@@ -184,14 +197,14 @@ def _check_entry(path: Path, name: str, described: Any, start: int) -> _Entry:
     begin, end = offsets
     if end - begin != math.prod(shape) * dtype.itemsize:
         _fail(path, f"tensor {name!r} of shape {tuple(shape)} does not fill its {end - begin:,} bytes")
-    return _Entry(path, dtype, tuple(shape), start + begin, end - begin)
+    return Entry(path, dtype, tuple(shape), start + begin, end - begin)
 
 
 def _are_sizes(values: Any) -> TypeGuard[list[int]]:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 62 for value in values)
 
 
-def _check_contiguous(path: Path, entries: dict[str, _Entry], start: int, file_bytes: int) -> None:
+def _check_contiguous(path: Path, entries: dict[str, Entry], start: int, file_bytes: int) -> None:
     """The format wants tensors one after the other, without a gap, up to the end of the file."""
     expected = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].offset, item[1].num_bytes)):
