@@ -1,0 +1,172 @@
+"""Requests with clauses through a generator: in a batch with all others, with a grammar, to the end."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+from constraints.letters import Letters
+from constraints.plain_formula import holds
+from potstill.constraints.lexical import LexicalRules
+from potstill.engine.beam import BeamParams
+from potstill.engine.drafts.prompt_lookup import PromptLookup
+from potstill.engine.engine import Engine
+from potstill.engine.generator import EngineGenerator
+from potstill.engine.lexical_params import LexicalParams
+from potstill.engine.lexical_search import LexicalSearch
+from potstill.engine.params import EngineParams
+from potstill.engine.sequence import NeverStop
+from potstill.errors import ConfigError, UsageError
+from potstill.lm.context import Context
+from potstill.lm.stateless import Stateless
+from potstill.tokenization.tokenizer import Tokenizer
+from potstill.types import Grammar, Phrase, SamplingParams, TextRequest
+
+EOS = 256
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    """A token a byte, and an end."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = tokenizers.Tokenizer(models.BPE({char: index for index, char in enumerate(alphabet)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([tokenizers.AddedToken("<eos>", special=True)])
+    return Tokenizer(backend, bos_id=None, eos_ids=(EOS,))
+
+
+class LetterModel:
+    """Likes a few letters, each context others, and sometimes an end."""
+
+    vocab_size = 257
+
+    def __init__(self, tokenizer: Tokenizer, letters: str = "abc .") -> None:
+        self._ids = [*tokenizer.encode(letters), EOS]
+
+    def next_logprobs(self, contexts: Sequence[Context]) -> np.ndarray:
+        scores = np.full((len(contexts), self.vocab_size), -9.0)
+        for row, context in zip(scores, contexts, strict=True):
+            chance = np.random.default_rng([len(context.token_ids), *context.token_ids[-2:]])
+            row[self._ids] = 2 * chance.standard_normal(len(self._ids))
+        return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).astype(np.float32)
+
+
+def generator_of(tokenizer, *, drafter=None, **params):
+    engine = Engine(Stateless(LetterModel(tokenizer)), EngineParams(**params), tokenizer.eos_ids, drafter)
+    return EngineGenerator(engine, tokenizer)
+
+
+CLAUSES = (
+    ((Phrase("ab"), Phrase("cab")), (Phrase("c a"),)),
+    ((Phrase("ba"),), (Phrase("a", False),)),
+    ((Phrase("a", False), Phrase("b")), (Phrase("c"),)),
+    ((Phrase("b", False),), (Phrase("a", False),), (Phrase("c", False),)),
+)
+
+
+def some_requests():
+    for index, clauses in enumerate(CLAUSES):
+        yield TextRequest(
+            "abcab", SamplingParams(max_tokens=12 + index, num_beams=2 + index), clauses=clauses
+        )
+        yield TextRequest("abcabcabcabc", SamplingParams(temperature=0, max_tokens=20, seed=index))
+        yield TextRequest("cab", SamplingParams(max_tokens=9), Grammar("regex", "[abc]{4}"))
+
+
+def test_clauses_in_one_batch_with_speculating_and_grammar_bound_requests_give_what_they_give_alone(
+    tokenizer,
+):
+    requests = list(some_requests())
+    together = dict(generator_of(tokenizer, drafter=PromptLookup(257)).complete(requests))
+    alone = generator_of(tokenizer)
+    for index, request in enumerate(requests):
+        ((_, one),) = alone.complete([request])
+        assert together[index].token_ids == one.token_ids and together[index].unmet == one.unmet == ()
+        assert holds(request.clauses, one.text)
+
+
+def test_a_grammar_and_clauses_both_hold(tokenizer):
+    clauses = ((Phrase("ab"),), (Phrase("c", False),))
+    request = TextRequest(
+        "a", SamplingParams(max_tokens=12), Grammar("regex", "([abc]{2} ){2}[abc]{2}"), clauses
+    )
+    ((_, text),) = generator_of(tokenizer).complete([request])
+    assert len(text.text) == 8 and "ab" in text.text.split() and "c" not in text.text.split()
+    assert text.unmet == () and text.finish_reason == "stop"
+
+
+def test_what_a_grammar_does_not_let_the_text_hold_is_told(tokenizer):
+    request = TextRequest("a", SamplingParams(max_tokens=12), Grammar("regex", "[ab]{3}"), ((Phrase("c"),),))
+    ((_, text),) = generator_of(tokenizer).complete([request])
+    assert len(text.text) == 3 and text.unmet == ('The text holds no "c".',)
+
+
+def test_what_a_stop_text_cuts_off_does_not_count(tokenizer):
+    clauses = ((Phrase("b"),), (Phrase("a", False),))
+    for stop in (".", "c", " "):
+        request = TextRequest(
+            "a", SamplingParams(max_tokens=20, num_beams=4, n=3, stop=(stop,)), clauses=clauses
+        )
+        for _, text in generator_of(tokenizer).complete([request]):
+            assert stop not in text.text and text.unmet == () and holds(clauses, text.text)
+
+
+def test_a_request_with_clauses_searches_by_itself_and_finds_as_many_texts_as_asked_for(tokenizer):
+    request = TextRequest("a", SamplingParams(max_tokens=12, n=10), clauses=CLAUSES[0])
+    texts = [text for _, text in generator_of(tokenizer).complete([request])]
+    assert len(texts) == 10 and all(holds(CLAUSES[0], text.text) for text in texts)
+    streamed = [piece.completion for piece in generator_of(tokenizer).stream(request)]
+    assert streamed == texts
+
+
+def test_what_cannot_be_met_is_refused_before_any_work(tokenizer):
+    generator = generator_of(tokenizer)
+    sampling = SamplingParams(max_tokens=5)
+    with pytest.raises(UsageError, match=r"Request 1: The phrases .* take 6 tokens; max_tokens is 5"):
+        generator.complete(
+            [TextRequest("a", sampling), TextRequest("a", sampling, clauses=((Phrase("abcabc"),),))]
+        )
+    with pytest.raises(UsageError, match='want "a" and avoid "a"'):
+        generator.complete([TextRequest("a", sampling, clauses=((Phrase("a"),), (Phrase("a", False),)))])
+    with pytest.raises(ConfigError, match="num_logprobs"):
+        generator.complete([TextRequest("a", SamplingParams(num_logprobs=2), clauses=CLAUSES[0])])
+    with pytest.raises(UsageError, match="num_beams is 8; the engine runs 4 texts at once"):
+        generator_of(tokenizer, max_batch=4).complete([TextRequest("a", sampling, clauses=CLAUSES[1])])
+    assert not generator.engine.has_work
+
+
+def found(recalling_decoder, num_blocks, **params):
+    """What lexical searches over 50 tokens find, and how often one was put out."""
+    vocabulary = Letters(*(f" {chr(97 + index % 26)}" * (1 + index // 26) for index in range(50)))
+    rules = [LexicalRules(clauses, vocabulary) for clauses in WORDS]
+    engine = Engine(recalling_decoder(num_blocks=num_blocks), EngineParams(**params), [49])
+    sampling = SamplingParams(max_tokens=16, num_beams=4, n=2)
+    sequences = []
+    for index, one in enumerate(rules):
+        beams = BeamParams.of(sampling, engine.eos_ids)
+        strategy = LexicalSearch(beams, one, LexicalParams(prune_factor=20), NeverStop())
+        sequences.append(engine.add([index] * 5, sampling, strategy=strategy))
+    while engine.has_work:
+        engine.step()
+    texts = [[tuple(text.output_ids) for text in (one, *one.others)] for one in sequences]
+    for clauses, some in zip(WORDS, texts, strict=True):
+        assert all(holds(clauses, vocabulary.text(ids)) for ids in some)
+    return texts, engine.stats.num_preemptions
+
+
+WORDS = (
+    ((Phrase("x y"),), (Phrase("m"), Phrase("n n"))),
+    ((Phrase("b"),), (Phrase("c"),), (Phrase("d d"),), (Phrase("e", False),)),
+    ((Phrase("q r s"),), (Phrase("a", False), Phrase("z"))),
+)
+
+
+def test_searches_that_are_put_out_or_run_in_turns_find_the_same(recalling_decoder):
+    texts, num_preemptions = found(recalling_decoder, 400, max_batch=12)
+    assert num_preemptions == 0
+    assert found(recalling_decoder, 400, max_batch=4) == (texts, 0)
+    short_of_blocks, num_preemptions = found(recalling_decoder, 25, max_batch=12)
+    assert short_of_blocks == texts and num_preemptions > 0
