@@ -35,7 +35,8 @@ class NaiveIndex:
     def count_batch(self, ids: Sequence[int], starts: Sequence[int]) -> np.ndarray:
         return np.array([self.naive.count(ids[begin:end]) for begin, end in pairwise(starts)], np.int64)
 
-    def infgram_next(self, context: Sequence[int]) -> InfgramContinuations:
+    def infgram_next(self, context: Sequence[int], *, budget: int = 0) -> InfgramContinuations:
+        assert budget == 0, "every token is looked at"
         length, is_sparse, counts = self.naive.infgram_next(context)
         ids = sorted(token_id for token_id in counts if token_id != END)
         return InfgramContinuations(

@@ -36,6 +36,21 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Followers:
+    """How often each token followed the longest suffix that occurs, a document's end counting as an EOS.
+
+    ids, counts  [S] int64, ids ascending and each once
+    total        occurrences of the suffix; more than the sum of `counts` where not all were looked at
+    suffix_len   tokens of the suffix
+    """
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    total: int
+    suffix_len: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class InfinigramScores:
     """probs [T] float64, suffix_len [T] int32, is_sparse [T] bool: of each token given all before it."""
 
@@ -81,6 +96,14 @@ class InfinigramModel:
     def distributions(self, contexts: Sequence[Context]) -> list[Distribution]:
         """What `next_logprobs` holds, as the tokens with a probability above 0."""
         return [self._distribution(context.token_ids) for context in contexts]
+
+    def followers(self, ids: tuple[int, ...], *, budget: int = 0) -> Followers:
+        """What `distributions` are made of; `budget` as for `Index.next`."""
+        found = self.index.infgram_next(self._known(ids), budget=budget)
+        token_ids, counts = found.ids, found.counts
+        if found.num_end:
+            token_ids, counts = _with_end(found, self.eos_id)
+        return Followers(token_ids, counts, found.total, found.suffix_len)
 
     def score(self, ids: Sequence[int] | np.ndarray, *, with_end: bool = False) -> InfinigramScores:
         """Each token of a document given those before it, and at last its end where `with_end`."""
@@ -131,11 +154,10 @@ class InfinigramModel:
         return ids
 
     def _distribution(self, ids: tuple[int, ...]) -> Distribution:
-        found = self.index.infgram_next(self._known(ids))
-        token_ids, counts = found.ids, found.counts
-        if found.num_end:
-            token_ids, counts = _with_end(found, self.eos_id)
-        return Distribution(token_ids, counts / counts.sum(), found.suffix_len, len(token_ids) == 1)
+        found = self.followers(ids)
+        return Distribution(
+            found.ids, found.counts / found.counts.sum(), found.suffix_len, len(found.ids) == 1
+        )
 
 
 def _with_end(found: InfgramContinuations, eos_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
