@@ -26,7 +26,9 @@ class _LateTask:
             self._shown = self._stack.enter_context(task)
 
     def _is_worth_showing(self) -> bool:
-        """Not for a last moment, of which nobody would read anything."""
+        """Not for a last moment, of which nobody would read anything, nor for one thing of unknown length."""
+        if self._total <= 1:
+            return False
         taken = time.monotonic() - self._started
         return taken > _LATE_S and taken / self._done * (self._total - self._done) > _WORTH_S
 

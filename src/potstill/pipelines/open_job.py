@@ -14,10 +14,12 @@ from potstill.pipelines.decoder_states import load_decoder_states
 from potstill.pipelines.feature_extraction import FeatureJob
 from potstill.pipelines.held import Held
 from potstill.pipelines.job import Job
+from potstill.pipelines.question_answering import QuestionJob
 from potstill.pipelines.task_name import KINDS, Kind, TaskName
 from potstill.pipelines.text_classification import HeadJob, WriterJob
 from potstill.pipelines.writer import open_writer
 from potstill.pipelines.writing import WritingJob
+from potstill.pipelines.written_answers import WrittenAnswers
 from potstill.pipelines.zero_shot import LikelihoodScorer, NliScorer, ZeroShotJob
 from potstill.types import DtypeName
 
@@ -66,6 +68,8 @@ def open_job(task: TaskName, model: LocalModel, place: Place) -> tuple[Held[Any]
         return held, ZeroShotJob(LikelihoodScorer(held))
     if task.kind == "text-classification":
         return held, WriterJob(task.asked, LikelihoodScorer(held))
+    if task.kind == "question-answering":
+        return held, QuestionJob(WrittenAnswers(held))
     return held, WritingJob(task, held)
 
 
