@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lm.random_t5 import random_t5
 from potstill.engine.drafts.decoder_draft import DecoderDraft
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.model_draft import ModelDraft
+from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
 from potstill.engine.uniforms import Uniforms
 from potstill.errors import DamagedError, UsageError
@@ -212,6 +214,21 @@ def test_many_texts_that_nobody_forgets_stay_within_the_cache(recalling_decoder)
     for text_id in range(100):
         assert draft.propose([asked(text_id, Context((2, 3, text_id % 50)), 2)])[0].token_ids
     assert draft.places.num_texts <= 8
+
+
+@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
+def test_all_that_the_target_itself_drafts_is_kept(kind, request):
+    make = request.getfixturevalue(kind)
+    params = EngineParams(max_batch=5)
+    engine = Engine(
+        make(num_blocks=200), params, drafter=DecoderDraft(make(num_blocks=200), params), clock=lambda: 0.0
+    )
+    for seed in range(12):
+        sampling = replace(SETTINGS[seed % 5], seed=seed, max_tokens=20, repetition_penalty=1 + seed % 2)
+        engine.add([2, 3, 4, 5, 2 + seed % 3], sampling)
+    while engine.has_work:
+        engine.step()
+    assert engine.stats.num_tokens_drafted > 50 and engine.stats.acceptance_rate == 1
 
 
 def test_what_it_cannot_read_it_proposes_nothing_for(recalling_decoder, recalling_encoder_decoder):

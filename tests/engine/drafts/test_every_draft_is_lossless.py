@@ -50,7 +50,7 @@ def mixed_requests(count: int = 15):
 
 
 def texts(decoder, requests, drafter=None, *, eos_ids=(), **params):
-    engine = Engine(decoder, EngineParams(**params), eos_ids, drafter)
+    engine = Engine(decoder, EngineParams(**params), eos_ids, drafter, clock=lambda: 0.0)
     sequences = [engine.add(*asked) for asked in requests]
     while engine.has_work:
         engine.step()
