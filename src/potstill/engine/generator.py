@@ -35,7 +35,7 @@ class EngineGenerator:
     def __init__(self, engine: Engine, tokenizer: Tokenizer, lexical: LexicalParams | None = None) -> None:
         self.engine, self.tokenizer = engine, tokenizer
         self._phrases = Phrases(tokenizer, lexical or LexicalParams())
-        self._grammars = Grammars(tokenizer, engine.decoder.vocab_size)
+        self._grammars = Grammars(tokenizer, engine.decoder)
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[tuple[int, Completion]]:
         """Yield (index, completion) as texts end, `n` times for a request that asks for so many.

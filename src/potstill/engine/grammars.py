@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from potstill.constraints.protocol import Constraint
+from potstill.lm.protocol import BatchedDecoder
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import Grammar
 
@@ -14,10 +15,10 @@ _MOST_KEPT = 256
 
 
 class Grammars:
-    """Compiles for one tokenizer and a model of `vocab_size` rows; the grammars used last are kept."""
+    """Compiles for one tokenizer and a decoder's rows; the grammars used last are kept."""
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
-        self._tokenizer, self._vocab_size = tokenizer, vocab_size
+    def __init__(self, tokenizer: Tokenizer, decoder: BatchedDecoder) -> None:
+        self._tokenizer, self._decoder = tokenizer, decoder
         self._compiler: GrammarCompiler | None = None
         self._compiled: OrderedDict[Grammar, Constraint] = OrderedDict()
 
@@ -35,5 +36,8 @@ class Grammars:
             # Reading a whole vocabulary takes its time, and few requests have a grammar.
             from potstill.constraints.compile import GrammarCompiler
 
-            self._compiler = GrammarCompiler(self._tokenizer, self._vocab_size)
+            decoder = self._decoder
+            self._compiler = GrammarCompiler(
+                self._tokenizer, decoder.vocab_size, goes_on=not decoder.encodes_prompt
+            )
         return self._compiler.compile(grammar)

@@ -47,7 +47,7 @@ class RequestFeed:
         phrases: Phrases | None = None,
     ) -> None:
         self.failures: list[tuple[int, PotstillError]] = []
-        self._grammars = grammars or Grammars(tokenizer, engine.decoder.vocab_size)
+        self._grammars = grammars or Grammars(tokenizer, engine.decoder)
         self._phrases = phrases or Phrases(tokenizer, LexicalParams())
         self._engine, self._tokenizer, self._requests = engine, tokenizer, requests
         self._samples = self._all_samples()
