@@ -1,15 +1,15 @@
 """A model opened for writing: its generator, and the labels that go around a student's prompt."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from potstill.cli.output import print_json, printable
+from potstill.cli.output import print_json, printable, say
 from potstill.errors import UsageError
 from potstill.progress import Progress
 from potstill.tasks.student import StudentCard, read_card
-from potstill.types import Completion, SamplingParams, TextRequest
+from potstill.types import Clauses, Completion, Grammar, SamplingParams, TextRequest
 
 if TYPE_CHECKING:
     from potstill.engine.generator import EngineGenerator
@@ -24,13 +24,21 @@ class Writer:
     generator: "EngineGenerator"
     card: StudentCard | None
     sampling: SamplingParams
+    grammar: Grammar | None = None
+    clauses: Clauses = ()
 
     def request(self, prompt: str) -> TextRequest:
-        return TextRequest(self.card.prompt(prompt) if self.card else prompt, self.sampling)
+        asked = self.card.prompt(prompt) if self.card else prompt
+        return TextRequest(asked, self.sampling, grammar=self.grammar, clauses=self.clauses)
+
+    @property
+    def strips(self) -> bool:
+        """A student's output is a text of its own; a plain model's goes on in the middle of a line, and a
+        grammar's is what the grammar says."""
+        return self.card is not None and self.grammar is None
 
     def shown(self, text: str) -> str:
-        """A student's output is a text of its own; a plain model's goes on in the middle of a line."""
-        return text.strip() if self.card else text
+        return text.strip() if self.strips else text
 
 
 def use_machine(device: str | None, threads: int | None) -> str | None:
@@ -70,28 +78,40 @@ def open_writer(
     return Writer(name, generator, card, sampling)
 
 
-def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> None:
-    """All completions in the order of the prompts."""
+def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> bool:
+    """All completions in the order of the prompts; whether each met what was asked of it."""
     requests = [writer.request(prompt) for prompt in prompts]
     found = sorted(writer.generator.complete(requests), key=lambda one: (one[0], one[1].sample))
     if as_json:
         told = [_told(writer, prompts[index], completion) for index, completion in found]
         print_json("potstill.generate/1", {"model": writer.name, "completions": told})
-        return
-    for _, completion in found:
-        text = writer.shown(completion.text)
-        print(printable(text) if sys.stdout.isatty() else text)
+    else:
+        for _, completion in found:
+            text = writer.shown(completion.text)
+            print(printable(text) if sys.stdout.isatty() else text)
+    for index, completion in found:
+        _say_unmet(completion, f"Text {completion.sample + 1} of prompt {index + 1}")
+    return not any(completion.unmet for _, completion in found)
 
 
-def show_stream(writer: Writer, prompt: str) -> None:
-    """Print the text as it is written."""
+def show_stream(writer: Writer, prompt: str) -> bool:
+    """Print the text as it is written; whether it met what was asked of it."""
     from potstill.engine.stripped import stripped_pieces
 
-    pieces = (piece.text for piece in writer.generator.stream(writer.request(prompt)))
-    for piece in stripped_pieces(pieces) if writer.card else pieces:
-        sys.stdout.write(printable(piece))
+    completions: list[Completion] = []
+
+    def pieces() -> Iterator[str]:
+        for piece in writer.generator.stream(writer.request(prompt)):
+            completions.extend([piece.completion] if piece.completion else [])
+            yield piece.text
+
+    for text in stripped_pieces(pieces()) if writer.strips else pieces():
+        sys.stdout.write(printable(text))
         sys.stdout.flush()
     sys.stdout.write("\n")
+    for completion in completions:
+        _say_unmet(completion, "The text")
+    return not any(completion.unmet for completion in completions)
 
 
 def dtype_name(name: str | None) -> "DtypeName":
@@ -113,4 +133,10 @@ def _told(writer: Writer, prompt: str, completion: Completion) -> dict[str, Any]
         "finish_reason": completion.finish_reason,
         "num_tokens": len(completion.token_ids),
         "logprob": completion.logprob,
+        "unmet": list(completion.unmet),
     }
+
+
+def _say_unmet(completion: Completion, name: str) -> None:
+    for sentence in completion.unmet:
+        say(f"potstill: {name} does not meet what was asked. {sentence}")

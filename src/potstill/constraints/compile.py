@@ -18,6 +18,12 @@ from potstill.types import Grammar
 _MOST_KEPT = 64
 
 
+def check_grammar(grammar: Grammar) -> None:
+    """UsageError, within half a second, for one that cannot be used whatever the model."""
+    source = source_of(grammar)
+    _try(Trial(), source, source.text)
+
+
 class GrammarCompiler:
     """Grammars over a model's `vocab_size` rows, with the tokenizer's tokens that end a text.
 
@@ -54,8 +60,7 @@ class GrammarCompiler:
 
     def _made(self, source: Source) -> GrammarConstraint:
         text = after_space(source.text) if self._adds_space else source.text
-        if objection := self._trial.objection(text):
-            raise refusal(source, objection)
+        _try(self._trial, source, text)
         matcher = LLMatcher(self._vocabulary.matchable, text, log_level=0, limits=parser_limits())
         if matcher.is_error():
             raise refusal(source, matcher.get_error())
@@ -63,3 +68,8 @@ class GrammarCompiler:
         # That no text can begin is said before any work.
         constraint.allowed()
         return constraint
+
+
+def _try(trial: Trial, source: Source, text: str) -> None:
+    if objection := trial.objection(text):
+        raise refusal(source, objection)
