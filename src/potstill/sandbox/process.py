@@ -66,8 +66,12 @@ class WorkerProcess:
                 self._end()
                 raise
             used_s = reply.pop("cpu_s", None)
-            if "error" in reply or not isinstance(used_s, float) or used_s > self.limits.cpu_s / 2:
-                # A template that failed may leave memory in use; and processor time runs out for good.
+            if (
+                reply.get("error") == "limit"
+                or not isinstance(used_s, float)
+                or used_s > self.limits.cpu_s / 2
+            ):
+                # What ran out of memory may leave some in use, and processor time ends for good.
                 self._end()
             return reply
 

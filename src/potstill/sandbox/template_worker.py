@@ -27,6 +27,8 @@ _MAX_MESSAGE_CHARS = 300
 _FIRST_USES = (
     "{{ 'é' | wordwrap(1) ~ 1 | pprint ~ [1] | random ~ 1 | tojson(indent=1) ~ strftime_now('%c %Z') }}",
     "{{ none.missing }}",
+    # Python puts names that are not ASCII into a normal form.
+    "{% set é = 1 %}{{ é }}",
     "{{ 'a' | urlize ~ 'b' | urlencode ~ 'c' | title ~ 1.5 | round(1) ~ 7 | filesizeformat }}",
     "{% broken",
 )
@@ -96,7 +98,7 @@ class Renderer:
         except OverflowError as error:
             return _failure("limit", str(error))
         except SecurityError as error:
-            return _failure("limit", f"it reaches for what it must not have: {error}")
+            return _failure("forbidden", f"it reaches for what it must not have: {error}")
         except Refusal as error:
             return _failure("refusal", str(error))
         except BaseException as error:

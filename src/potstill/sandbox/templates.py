@@ -15,8 +15,8 @@ class TemplateRenderer:
     """Renders; its worker starts at the first text and may be used from any thread.
 
     Nothing a template does reaches further than its text: it cannot read, start or send anything, and beyond
-    a second, 64 MiB or a million characters it is stopped. `now` stands for the time, in ISO's form; None: the
-    clock's.
+    a second, 64 MiB or a million characters it is stopped. `now` stands for the time, as ISO writes it; None:
+    the clock's.
     """
 
     def __init__(self, limits: SandboxLimits | None = None, *, now: str | None = None) -> None:
@@ -58,7 +58,7 @@ def _raise(kind: str, message: str) -> NoReturn:
     told = " ".join(message.split())[:_MAX_MESSAGE_CHARS].rstrip(".")
     if kind == "refusal":
         raise UsageError(f"The model's chat template refuses these messages: {told}.")
-    if kind == "limit":
+    if kind in ("limit", "forbidden"):
         raise RefusedError(
             f"The model's chat template was stopped: {told}. Do not use this template; give another one."
         )
