@@ -12,6 +12,7 @@ from potstill.pipelines.held import Held
 from potstill.pipelines.input_limit import InputLimit, input_limit
 from potstill.pipelines.job import one_input
 from potstill.pipelines.prompts import PROMPT_ARGUMENTS, PromptForm, prompt_form
+from potstill.pipelines.steering import STEERING_ARGUMENTS, Steering, steering_of
 from potstill.pipelines.task_name import TaskName
 from potstill.pipelines.texts import checked_text
 from potstill.pipelines.writer import Writer
@@ -42,6 +43,7 @@ class WritingJob:
             held=self._held,
             form=form,
             sampling=sampling_of(arguments, form.sampling),
+            steering=steering_of(arguments),
             limit=input_limit(arguments, keeps="last" if goes_on else "first"),
             length=_length(arguments),
             returns_prompt=goes_on and flag("return_full_text", arguments.get("return_full_text", True)),
@@ -49,7 +51,13 @@ class WritingJob:
 
     @property
     def _known(self) -> set[str]:
-        known = {*SAMPLING_ARGUMENTS, *PROMPT_ARGUMENTS, "max_length", "max_input_tokens"}
+        known = {
+            *SAMPLING_ARGUMENTS,
+            *PROMPT_ARGUMENTS,
+            *STEERING_ARGUMENTS,
+            "max_length",
+            "max_input_tokens",
+        }
         if self._task.kind == "text-generation":
             known.add("return_full_text")
         if self._task.kind == "translation":
@@ -73,6 +81,7 @@ class WritingCall:
     held: Held[Writer]
     form: PromptForm
     sampling: SamplingParams
+    steering: Steering
     limit: InputLimit
     length: Length
     returns_prompt: bool
@@ -80,8 +89,11 @@ class WritingCall:
     def check(self, inputs: object) -> str:
         return checked_text(self.task.asked, inputs)
 
-    def answers(self, inputs: Sequence[str], task: Task) -> list[list[dict[str, str]]]:
-        """For each text those written, each as {"generated_text": ...} or what the task calls it."""
+    def answers(self, inputs: Sequence[str], task: Task) -> list[list[dict[str, Any]]]:
+        """For each text those written, each as {"generated_text": ...} or what the task calls it.
+
+        One that does not meet a grammar or a phrase it was asked for says so under "unmet".
+        """
         writer = self.held.model
         found: list[list[Completion]] = [[] for _ in inputs]
         for index, completion in writer.generator.complete(self._requests(writer, inputs)):
@@ -89,26 +101,24 @@ class WritingCall:
             task.advance(1 / self.sampling.n)
         return [self._answer(text, written) for text, written in zip(inputs, found, strict=True)]
 
-    def alone(self, inputs: object, answer: list[dict[str, str]]) -> list[dict[str, str]]:
+    def alone(self, inputs: object, answer: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return answer
 
-    def together(self, answers: list[list[dict[str, str]]]) -> list[Any]:
+    def together(self, answers: list[list[dict[str, Any]]]) -> list[Any]:
         """Lists of lists for texts that go on; flat for texts that answer, where each has one answer."""
         is_flat = self.task.kind != "text-generation" and self.sampling.n == 1
         return [one for answer in answers for one in answer] if is_flat else answers
 
     def stream(self, inputs: str) -> Iterator[str]:
-        if self.sampling.n > 1 or self.sampling.num_beams > 1:
-            raise UsageError(
-                "stream=True shows one text as it is written: drop num_return_sequences and num_beams."
-            )
+        if self.sampling.n > 1:
+            raise UsageError("stream=True shows one text as it is written. Drop num_return_sequences.")
         writer = self.held.model
         pieces = (piece.text for piece in writer.generator.stream(self._requests(writer, [inputs])))
         return (piece for piece in (stripped_pieces(pieces) if self._strips else pieces) if piece)
 
     def _requests(self, writer: Writer, texts: Sequence[str]) -> list[TextRequest]:
         prompts = [self.form.prompt(text) for text in self.limit.cut(texts, writer.tokenizer)]
-        return [TextRequest(prompt, self._sampling_of(writer, prompt)) for prompt in prompts]
+        return [TextRequest(prompt, self._sampling_of(writer, prompt), *self.steering) for prompt in prompts]
 
     def _sampling_of(self, writer: Writer, prompt: str) -> SamplingParams:
         if self.length.is_exact:
@@ -123,10 +133,14 @@ class WritingCall:
         room = decoder.max_positions - num_before + 1
         return replace(self.sampling, max_tokens=max(1, min(self.sampling.max_tokens, room)))
 
-    def _answer(self, text: str, written: list[Completion]) -> list[dict[str, str]]:
+    def _answer(self, text: str, written: list[Completion]) -> list[dict[str, Any]]:
         key = _KEYS.get(self.task.kind, "generated_text")
         in_order = sorted(written, key=lambda completion: completion.sample)
-        return [{key: self._shown(text, completion.text)} for completion in in_order]
+        told: list[dict[str, Any]] = [{key: self._shown(text, one.text)} for one in in_order]
+        for answer, completion in zip(told, in_order, strict=True):
+            if completion.unmet:
+                answer["unmet"] = list(completion.unmet)
+        return told
 
     def _shown(self, text: str, written: str) -> str:
         if self._strips:

@@ -1,0 +1,69 @@
+"""Models of a few thousand random weights, written by transformers to folders with tokenizers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.encoder_reference import saved_encoder
+from models.t5_reference import saved_t5
+from tokenization.small_tokenizers import write_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    transformers = pytest.importorskip("transformers", reason="transformers is in the group `oracles`")
+    folder = tmp_path_factory.mktemp("llama")
+    config = transformers.LlamaConfig(
+        vocab_size=97,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
+    )
+    torch.manual_seed(1)
+    model = transformers.LlamaForCausalLM(config).float().eval()
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape)
+    model.save_pretrained(folder)
+    write_tokenizer("byte bpe", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("t5")
+    saved_t5("flan-t5", folder)
+    write_tokenizer("unigram", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT whose labels are contradiction, ENTAILMENT and neutral."""
+    folder = tmp_path_factory.mktemp("bert")
+    saved_encoder("bert", "ForSequenceClassification", folder)
+    write_tokenizer("wordpiece", folder, vocab_size=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    saved_encoder("roberta", "Model", folder)
+    write_tokenizer("byte bpe", folder)
+    return folder
