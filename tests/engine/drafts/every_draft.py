@@ -11,6 +11,7 @@ from index.small_index import small_index
 from potstill.engine.drafts.decoder_draft import DecoderDraft
 from potstill.engine.drafts.draft import Drafter
 from potstill.engine.drafts.infinigram import InfinigramDraft
+from potstill.engine.drafts.lookahead import Lookahead
 from potstill.engine.drafts.model_draft import ModelDraft
 from potstill.engine.drafts.prompt_lookup import PromptLookup
 from potstill.engine.params import EngineParams
@@ -67,6 +68,7 @@ EVERY_DRAFT = (
     DraftCase("prompt lookup", lambda target: PromptLookup(target.vocab_size)),
     DraftCase("infinigram of the text", lambda target: InfinigramDraft(target.vocab_size)),
     DraftCase("infinigram of an index", _infinigram),
+    DraftCase("lookahead", lambda target: Lookahead(target.vocab_size, window=5, ngram=3, pool=20)),
     DraftCase("the definition of another model", lambda target: ModelDraft(Near(target))),
     DraftCase("another model", lambda target: DecoderDraft(Stateless(Near(target)), EngineParams())),
     DraftCase("another model without room", _small),
