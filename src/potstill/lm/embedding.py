@@ -10,12 +10,14 @@ from torch.nn import functional as F
 
 from potstill.errors import DamagedError
 from potstill.lm.encoder_batches import EncoderBatch, EncoderReader
-from potstill.lm.load import torch_dtype, weight_kind
+from potstill.lm.load import program_kind, torch_dtype
+from potstill.models.compile_cache import compile_cache_folder, kept_or_packed
 from potstill.models.encoder import Encoder
 from potstill.models.encoder_runner import EncoderRunner, TorchEncoderRunner
-from potstill.models.load_encoder import load_encoder
+from potstill.models.load_encoder import encoder_shapes, load_encoder
 from potstill.models.native_encoder import NativeEncoderRunner
 from potstill.models.pooling import Pooling, read_pooling
+from potstill.models.program_weights import ProgramWeights
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
@@ -86,12 +88,14 @@ def load_embedder(
     dtype: DtypeName = "fp32",
     device: torch.device | str = "cpu",
     truncates: bool = False,
+    compile_cache: Path | None = None,
 ) -> Embedder:
     """The encoder in a folder in Hugging Face layout, pooled as the folder says, or else by the mean.
 
     truncates: whether texts longer than the model reads are cut; otherwise they are refused.
+    compile_cache: where packed weights are kept, as in `lm.load.load_lm`.
     """
-    runner = encoder_runner(load_encoder(path, dtype=torch_dtype(dtype, device), device=device), dtype)
+    runner = load_encoder_runner(path, dtype, device, compile_cache)
     pooling = read_pooling(path)
     reader = EncoderReader(
         load_tokenizer(path),
@@ -103,9 +107,25 @@ def load_embedder(
     return Embedder(runner, reader, pooling)
 
 
+def load_encoder_runner(
+    path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
+) -> EncoderRunner:
+    """An encoder's weights in the runner for the device."""
+    loaded = torch_dtype(dtype, device)
+    if torch.device(device).type != "cpu":
+        return TorchEncoderRunner(load_encoder(path, dtype=loaded, device=device))
+    kind = program_kind(dtype, loaded)
+
+    def build(weights: ProgramWeights) -> NativeEncoderRunner:
+        load = load_encoder if weights.needs_values else encoder_shapes
+        return NativeEncoderRunner.of(load(path, dtype=loaded), kind, weights)
+
+    return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
+
+
 def encoder_runner(encoder: Encoder, dtype: DtypeName) -> EncoderRunner:
     """For the device the encoder lies on; on a CPU it is packed, and used up."""
     weights = encoder.embeddings.word_embeddings.weight
     if weights.device.type != "cpu":
         return TorchEncoderRunner(encoder)
-    return NativeEncoderRunner.of(encoder, "int8" if dtype == "int8" else weight_kind(weights.dtype))
+    return NativeEncoderRunner.of(encoder, program_kind(dtype, weights.dtype))

@@ -58,7 +58,7 @@ class KeptWeights:
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
         with open(path, "rb") as file:
-            header = read_header(path, file)
+            header = self._read_header(file)
             self._check_about(header, key)
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._content = np.frombuffer(content, np.uint8)
@@ -92,6 +92,13 @@ class KeptWeights:
             self._fail(f"it has no {name}")
         self._num_taken += 1
         return self._content[entry.offset : entry.offset + entry.num_bytes]
+
+    def _read_header(self, file: BinaryIO) -> Header:
+        try:
+            return read_header(self.path, file)
+        except DamagedError:
+            # What that tells to do is for models that cannot be made again here.
+            self._fail("its header is damaged, or it was cut short")
 
     def _check_about(self, header: Header, key: str) -> None:
         about = header.about
