@@ -5,11 +5,13 @@ import random
 import pytest
 
 from engine.conftest import RecallingDecoder, WholeContextModel
-from engine.drafts.toy_drafters import TOY_DRAFTERS, HalfPerfect, Perfect
+from engine.drafts.toy_drafters import TOY_DRAFTERS, HalfPerfect, Lying, Perfect
+from engine.toy_constraints import BreakingOff, Toy
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
 from potstill.errors import UsageError
 from potstill.lm.stateless import Stateless
+from potstill.lm.table import TableModel
 from potstill.types import SamplingParams
 
 EOS = (7, 11)
@@ -58,16 +60,19 @@ def plain():
     return [written(sequence) for sequence in sequences]
 
 
-@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
-@pytest.mark.parametrize("toy", TOY_DRAFTERS)
-@pytest.mark.parametrize(
+SIZES = pytest.mark.parametrize(
     ("num_blocks", "max_batch", "max_step_tokens"), [(200, 8, 2048), (200, 8, 11), (20, 8, 2048), (16, 3, 5)]
 )
+
+
+@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
+@pytest.mark.parametrize("toy", TOY_DRAFTERS)
+@SIZES
 def test_drafts_change_no_text(kind, toy, num_blocks, max_batch, max_step_tokens, request, plain):
     decoder = request.getfixturevalue(kind)(num_blocks=num_blocks)
     params = EngineParams(max_batch=max_batch, max_step_tokens=max_step_tokens)
     drafter = toy(decoder.model)
-    engine = Engine(decoder, params, EOS, drafter)
+    engine = Engine(decoder, params, EOS, drafter, clock=lambda: 0.0)
     rng, sequences = random.Random(2), []
     for asked in some_requests():
         sequences.append(engine.add(*asked))
@@ -84,7 +89,7 @@ def test_drafts_change_no_text(kind, toy, num_blocks, max_batch, max_step_tokens
 
 def test_a_perfect_draft_writes_many_tokens_a_step():
     decoder = RecallingDecoder()
-    engine = Engine(decoder, EngineParams(), drafter=Perfect(decoder.model))
+    engine = Engine(decoder, EngineParams(), drafter=Perfect(decoder.model), clock=lambda: 0.0)
     engine.add([1, 2, 3], SamplingParams(max_tokens=60))
     run(engine)
     assert engine.stats.num_steps < 25
@@ -94,3 +99,94 @@ def test_a_perfect_draft_writes_many_tokens_a_step():
 def test_a_draft_of_another_vocabulary_is_refused():
     with pytest.raises(UsageError, match="vocabulary of 9 tokens and the model one of 50"):
         Engine(RecallingDecoder(), EngineParams(), drafter=HalfPerfect(WholeContextModel(9)))
+
+
+def constraints(count=24):
+    return [Toy(EOS, ends_after=length) for length in random.Random(8).choices((4, 9, 10_000), k=count)]
+
+
+def constrained(engine, rng=None):
+    sequences = []
+    for asked, constraint in zip(some_requests(), constraints(), strict=True):
+        sequences.append(engine.add(*asked, constraint=constraint))
+        for _ in range(rng.randrange(3) if rng else 0):
+            engine.step()
+    run(engine)
+    return [(*written(one), one.constraint.taken, one.constraint.unmet()) for one in sequences]
+
+
+@pytest.fixture(scope="module")
+def plain_constrained():
+    """Masks put on by the definition: tokens that may not come have no chance."""
+    return constrained(Engine(Stateless(WholeContextModel()), EngineParams(max_batch=1), EOS))
+
+
+def test_a_constraint_is_kept_to_and_ends_its_text(plain_constrained):
+    for (ids, reason, *_, taken, unmet), (_, params), constraint in zip(
+        plain_constrained, some_requests(), constraints(), strict=True
+    ):
+        assert taken == ids and constraint.num_valid(ids) == len(ids)
+        ends = ids[-1] in EOS or len(ids) == constraint.ends_after
+        assert reason == ("stop" if ends else "length")
+        assert (unmet == ()) == ends
+        assert ends or len(ids) == params.max_tokens
+
+
+@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
+@pytest.mark.parametrize("toy", [None, HalfPerfect, Lying])
+@SIZES
+def test_drafts_and_forced_tokens_change_no_text(
+    kind, toy, num_blocks, max_batch, max_step_tokens, request, plain_constrained
+):
+    decoder = request.getfixturevalue(kind)(num_blocks=num_blocks)
+    params = EngineParams(max_batch=max_batch, max_step_tokens=max_step_tokens)
+    engine = Engine(decoder, params, EOS, toy and toy(decoder.model), clock=lambda: 0.0)
+    assert constrained(engine, random.Random(3)) == plain_constrained
+    stats = engine.stats
+    assert stats.num_tokens_generated == sum(len(ids) for ids, *_ in plain_constrained)
+    assert max_step_tokens < 20 or stats.num_tokens_forced > 5
+    assert stats.num_rows - stats.num_tokens_generated < 40 or toy or num_blocks < 200
+
+
+def test_forced_tokens_take_no_step_of_their_own():
+    engine = Engine(RecallingDecoder(), EngineParams())
+    constraint = Toy()
+    constraint.next_ids = lambda taken: {len(taken) % 50}
+    sequence = engine.add([1, 2], SamplingParams(max_tokens=40), constraint=constraint)
+    run(engine)
+    assert sequence.output_ids == list(range(40)) and engine.stats.num_steps == 2
+    assert engine.stats.num_tokens_forced == 38
+
+
+def test_what_a_model_rules_out_is_written_where_a_constraint_wants_it():
+    engine = Engine(Stateless(TableModel({(): [0.5, 0.5] + [0.0] * 48})), EngineParams())
+    constraint = Toy()
+    constraint.next_ids = lambda taken: {30, 31}
+    drawn = [
+        engine.add([1], SamplingParams(max_tokens=3, seed=seed, no_repeat_ngram_size=2), constraint=one)
+        for seed, one in enumerate(constraint for _ in range(1))
+    ]
+    run(engine)
+    assert all({*one.output_ids} <= {30, 31} for one in drawn)
+
+
+def test_a_text_whose_constraint_breaks_off_fails_alone():
+    def failing(toy):
+        decoder = RecallingDecoder()
+        engine = Engine(decoder, EngineParams(), EOS, toy and toy(decoder.model), clock=lambda: 0.0)
+        asked = SamplingParams(max_tokens=20)
+        failed = engine.add([1], asked, constraint=BreakingOff(EOS))
+        other = engine.add([1], asked, constraint=Toy(EOS))
+        run(engine)
+        assert other.error is None and other.finish_reason
+        assert isinstance(failed.error, UsageError) and engine._blocks.num_free == decoder.num_blocks
+        return failed.output_ids
+
+    assert failing(None) == failing(Perfect) and len(failing(None)) == 4
+
+
+def test_a_constraint_of_another_vocabulary_is_refused():
+    with pytest.raises(UsageError, match="about 50 tokens; the model has 3"):
+        Engine(Stateless(TableModel({(): [1, 1, 1]})), EngineParams()).add(
+            [1], SamplingParams(), constraint=Toy()
+        )

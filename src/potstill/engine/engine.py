@@ -1,6 +1,7 @@
 """Continuous batching: each step draws one token for every text being written and runs pieces of prompts."""
 
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from itertools import count, zip_longest
 from time import perf_counter
@@ -41,6 +42,8 @@ class Engine:
         params: EngineParams,
         eos_ids: Many[int] = (),
         drafter: Drafter | None = None,
+        *,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.decoder, self.params = decoder, params
         self.stats = EngineStats(
@@ -50,7 +53,8 @@ class Engine:
         self._blocks = BlockManager(decoder.num_blocks, decoder.block_size)
         self._scheduler = Scheduler(params, self._blocks)
         self._runner = CallRunner(decoder, self._blocks, self.stats)
-        self._speculation = Speculation(drafter, decoder.vocab_size, self.eos_ids)
+        self._speculation = Speculation(drafter, decoder.vocab_size, self.eos_ids, clock)
+        self._clock = clock
         self._call_size = CallSize()
         self._new_id = count()
 
@@ -125,11 +129,13 @@ class Engine:
         started = perf_counter()
         try:
             self._draft()
+            begun = self._clock()
             shares = self._scheduler.schedule()
             groups = self._groups_of(shares)
             with torch.inference_mode():
                 self._run(shares)
                 self._advance_searches(groups)
+            self._note_cost(shares, self._clock() - begun)
             ended = [group for group in groups if group.rows[0].is_finished]
             finished = [group.rows[0] for group in ended]
             for group in ended:
@@ -169,6 +175,12 @@ class Engine:
             started = perf_counter()
             self._speculation.draft(self._scheduler.drafting_rows())
             self.stats.draft_s += perf_counter() - started
+
+    def _note_cost(self, shares: Many[Share], seconds: float) -> None:
+        """Let speculation know what a step costs that reads no prompt and was run at once."""
+        if shares and not self._call_size.is_limited and all(share.is_writing for share in shares):
+            num_positions = sum(share.num_new for share in shares)
+            self._speculation.note_step(len(shares), num_positions, seconds)
 
     def _run(self, shares: Many[Share]) -> None:
         """Run a step in one call of the model, or in smaller ones where it finds no memory."""
@@ -250,6 +262,7 @@ class Engine:
         for group in groups:
             if group.search is not None and group.search.has_looked:
                 pairs += group.search.advance(self._scheduler)
+                _ask_constraints(group)
         if pairs:
             self.decoder.copy_blocks(pairs)
 
@@ -274,6 +287,15 @@ def _check_added(params: SamplingParams, priority: object) -> None:
         raise UsageError(f"priority is {priority!r}; it must be a whole number, the higher the sooner.")
     if params.n > params.num_beams:
         raise UsageError(f"n is {params.n}; add so many texts, each with a seed of its own and n 1.")
+
+
+def _ask_constraints(group: Group) -> None:
+    """A search of which one text's constraint fails is given up: without that text it might find others."""
+    if group.rows[0].is_finished:
+        return
+    for row in group.rows:
+        row.ask_constraint()
+    group.rows[0].error = next((row.error for row in group.rows if row.error is not None), None)
 
 
 def _check_constraint(constraint: Constraint | None, vocab_size: int) -> None:

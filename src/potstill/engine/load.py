@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from potstill.devices import default_device
+from potstill.engine.drafts.load import load_drafter
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
 from potstill.lm.load import load_lm
+from potstill.progress import Progress
 from potstill.types import DtypeName
 
 
@@ -16,8 +18,28 @@ def load_generator(
     dtype: DtypeName = "auto",
     device: str | None = None,
     params: EngineParams | None = None,
+    draft: str | None = None,
+    index: Path | None = None,
+    progress: Progress | None = None,
 ) -> EngineGenerator:
-    """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the best one here."""
+    """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the best one here.
+
+    `draft` is one of `potstill.engine.drafts.load.KINDS`, `index` the folder that it may read; `progress` is
+    of a draft model that is fetched.
+    """
     params = params or EngineParams()
     model, tokenizer = load_lm(path, dtype=dtype, device=default_device(device), params=params)
-    return EngineGenerator(Engine(model, params, tokenizer.eos_ids), tokenizer)
+    drafter = None
+    if draft is not None:
+        drafter = load_drafter(
+            draft,
+            tokenizer=tokenizer,
+            vocab_size=model.vocab_size,
+            encodes_prompt=model.encodes_prompt,
+            index=index,
+            params=params,
+            dtype=dtype,
+            device=device,
+            progress=progress,
+        )
+    return EngineGenerator(Engine(model, params, tokenizer.eos_ids, drafter), tokenizer)

@@ -40,6 +40,11 @@ class Share(NamedTuple):
     def num_drafted(self) -> int:
         return max(self.num_logits - 1, 0)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether tokens are drawn after all of its positions."""
+        return self.num_new == self.num_logits and not self.encodes
+
     def with_draft(self) -> "Share":
         """The same and the sequence's draft, in place of any it had."""
         num_drafted = len(self.sequence.draft.token_ids)

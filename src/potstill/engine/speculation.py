@@ -6,12 +6,15 @@ with and without them (Daliri et al. 2024, arXiv:2408.07978). What a constraint 
 always right. No torch here.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from itertools import takewhile
+from time import perf_counter
 
 from potstill.engine.draft_length import MOST_DRAFTED, DraftLength
 from potstill.engine.drafts.draft import Draft, Drafter, DraftRequest
+from potstill.engine.payoff import Payoff, TextPayoff
 from potstill.engine.sequence import NO_DRAFT, Sequence
 from potstill.errors import UsageError
 
@@ -21,30 +24,46 @@ _MOST_FORCED = 64
 
 @dataclass(slots=True)
 class _Guessed:
-    """What is known of a text's drafts; the first `num_forced` tokens of its last are sure."""
+    """What is known of a text's drafts. The first `num_forced` tokens of its last are sure; `passed_over` is
+    what else was guessed and not worth running."""
 
     length: DraftLength = field(default_factory=DraftLength)
+    payoff: TextPayoff = field(default_factory=TextPayoff)
     num_forced: int = 0
+    passed_over: Draft = NO_DRAFT
 
 
 class Speculation:
-    """Asks a drafter, which it has to itself, and constraints. Guesses that are no tokens are left out."""
+    """Asks a drafter, which it has to itself, and constraints. Guesses that are no tokens are left out.
 
-    def __init__(self, drafter: Drafter | None, vocab_size: int, eos_ids: frozenset[int]) -> None:
+    `clock` tells seconds. While it stands still guesses cost nothing, and all are run.
+    """
+
+    def __init__(
+        self,
+        drafter: Drafter | None,
+        vocab_size: int,
+        eos_ids: frozenset[int],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         if drafter is not None and drafter.vocab_size != vocab_size:
             raise UsageError(
                 f"The draft has a vocabulary of {drafter.vocab_size:,} tokens and the model one of "
                 f"{vocab_size:,}. Draft with a model of the same tokenizer."
             )
         self._drafter, self._vocab_size, self._eos_ids = drafter, vocab_size, eos_ids
+        self._clock, self.payoff = clock, Payoff()
         self._texts: dict[int, _Guessed] = {}
+        # Of the current step.
+        self._has_asked, self._draft_s, self._num_drafted, self._num_kept = False, 0.0, 0, 0
 
     def draft(self, rows: Many[Sequence]) -> None:
         """Give each row its guesses for the coming step, in place of any it has."""
         for row in rows:
-            row.draft = self._forced(row)
-            self._text(row).num_forced = len(row.draft.token_ids)
-        if self._drafter is not None:
+            row.draft, text = self._forced(row), self._text(row)
+            text.num_forced, text.passed_over = len(row.draft.token_ids), NO_DRAFT
+        self._has_asked, self._num_drafted, self._num_kept = False, 0, 0
+        if self._drafter is not None and rows and self.payoff.is_asked(len(rows)):
             self._ask(self._drafter, rows)
 
     def num_forced(self, row: Sequence) -> int:
@@ -53,15 +72,34 @@ class Speculation:
 
     def learn(self, row: Sequence, drawn_ids: Many[int]) -> None:
         """What was drawn after each beginning of its draft, the empty one first."""
-        text, num_forced = self._text(row), self.num_forced(row)
-        draft = Draft(row.draft.token_ids[num_forced:], row.draft.probs[num_forced:])
-        if self._drafter is None or not draft.token_ids:
+        if self._drafter is None:
             return
+        text, num_forced = self._text(row), self.num_forced(row)
         drawn_ids = drawn_ids[num_forced:]
+        if text.passed_over.token_ids:
+            # What it would have been worth costs nothing to see.
+            first = text.passed_over.cut(1)
+            self.payoff.learn(text.payoff, first.probs, int(first.token_ids[0] == drawn_ids[0]))
+        draft = Draft(row.draft.token_ids[num_forced:], row.draft.probs[num_forced:])
+        if not draft.token_ids:
+            return
         both = zip(draft.token_ids, drawn_ids, strict=False)
         num_kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+        self._num_drafted, self._num_kept = (
+            self._num_drafted + len(draft.token_ids),
+            self._num_kept + num_kept,
+        )
         text.length.learn(draft.probs, num_kept)
+        self.payoff.learn(text.payoff, draft.probs, num_kept)
         self._drafter.observe(row.sequence_id, draft, drawn_ids)
+
+    def note_step(self, num_rows: int, num_positions: int, seconds: float) -> None:
+        """The step is over: so many rows that write ran so many positions, and nothing else did."""
+        if self._drafter is None:
+            return
+        self.payoff.cost.note(num_positions, seconds)
+        if self._has_asked:
+            self.payoff.note_drafts(num_rows, self._num_drafted, self._num_kept, self._draft_s)
 
     def forget(self, row: Sequence) -> None:
         """It is written no more."""
@@ -75,7 +113,10 @@ class Speculation:
         self._texts.clear()
 
     def _text(self, row: Sequence) -> _Guessed:
-        return self._texts.setdefault(row.sequence_id, _Guessed())
+        text = self._texts.get(row.sequence_id)
+        if text is None:
+            text = self._texts[row.sequence_id] = _Guessed()
+        return text
 
     def _forced(self, row: Sequence) -> Draft:
         if row.constraint is None:
@@ -85,29 +126,49 @@ class Speculation:
 
     def _ask(self, drafter: Drafter, rows: Many[Sequence]) -> None:
         asked = [row for row in rows if _room(row) > len(row.draft.token_ids)]
+        asked = [row for row in asked if self._text(row).payoff.is_asked(len(row.output_ids))]
         if not asked:
             return
+        started = self._clock()
         drafts = drafter.propose([self._request(row) for row in asked])
-        for row, draft in zip(asked, drafts, strict=True):
-            self._append(row, draft)
+        self._has_asked, self._draft_s = True, self._clock() - started
+        guesses = [self._sound(row, draft) for row, draft in zip(asked, drafts, strict=True)]
+        if num_drafted := sum(len(guess.token_ids) for guess in guesses):
+            price = self.payoff.price(len(rows), num_drafted)
+            for row, guess in zip(asked, guesses, strict=True):
+                self._append(row, guess, price)
 
     def _request(self, row: Sequence) -> DraftRequest:
         return DraftRequest(
             text_id=row.sequence_id,
             context=row.drafted_context,
-            most_tokens=min(MOST_DRAFTED, _room(row) - len(row.draft.token_ids)),
+            most_tokens=self._most_guessed(row),
             least_prob=self._text(row).length.threshold,
             sampling=row.sampling,
             uniforms=row.uniforms,
         )
 
-    def _append(self, row: Sequence, guessed: Draft) -> None:
-        """Let guesses follow what is forced, as far as they may come next."""
-        most = min(MOST_DRAFTED, _room(row) - len(row.draft.token_ids), len(guessed.probs))
-        token_ids = row.draft.token_ids + self._before_end(guessed.token_ids[:most])
+    def _sound(self, row: Sequence, guessed: Draft) -> Draft:
+        """As much of what was guessed as may follow what is forced."""
+        most = min(self._most_guessed(row), len(guessed.probs))
+        token_ids = self._before_end(guessed.token_ids[:most])
         if row.constraint is not None and token_ids:
-            token_ids = token_ids[: row.constraint.num_valid(token_ids)]
-        row.draft = Draft(token_ids, (row.draft.probs + tuple(guessed.probs))[: len(token_ids)])
+            num_forced = len(row.draft.token_ids)
+            num_valid = row.constraint.num_valid(row.draft.token_ids + token_ids)
+            token_ids = token_ids[: max(num_valid - num_forced, 0)]
+        return Draft(token_ids, tuple(guessed.probs[: len(token_ids)]))
+
+    def _append(self, row: Sequence, guess: Draft, price: float) -> None:
+        """Let the guesses that are worth their price follow what is forced."""
+        text = self._text(row)
+        chances = [self.payoff.chances.of(prob) for prob in guess.probs]
+        worth = guess.cut(text.payoff.num_worth(chances, price, len(row.output_ids)))
+        if not worth.token_ids:
+            text.passed_over = guess
+        row.draft = Draft(row.draft.token_ids + worth.token_ids, row.draft.probs + worth.probs)
+
+    def _most_guessed(self, row: Sequence) -> int:
+        return min(MOST_DRAFTED, _room(row) - len(row.draft.token_ids))
 
     def _before_end(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
         """What comes before an end of the text: to guess an end saves nothing."""

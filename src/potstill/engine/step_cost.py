@@ -1,0 +1,75 @@
+"""What a step costs by the number of positions that it runs, as it was measured. No torch here."""
+
+from bisect import bisect_left
+from collections import deque
+from statistics import median
+from typing import NamedTuple
+
+# Sizes up to this are told apart, greater ones by quarters of an octave.
+_EXACT = 8
+_SIZES_AN_OCTAVE = 4
+# The median of so many forgets a step that was held up, and follows texts as they grow.
+_REMEMBERED = 7
+_ENOUGH = 2
+# Of a step of the smallest size, what one more position is thought to cost before that is measured.
+_ASSUMED_SHARE = 0.04
+
+
+class _Point(NamedTuple):
+    num_positions: float
+    seconds: float
+
+
+class StepCost:
+    """Medians of the last steps of about the same size, and straight lines between them."""
+
+    def __init__(self) -> None:
+        self._measured: dict[int, deque[_Point]] = {}
+        self._known: dict[int, _Point] = {}
+        self._points: list[_Point] = []  # those known, in the order of their sizes
+
+    def note(self, num_positions: int, seconds: float) -> None:
+        """A step ran so many positions."""
+        size = _size_of(num_positions)
+        found = self._measured.setdefault(size, deque(maxlen=_REMEMBERED))
+        found.append(_Point(num_positions, seconds))
+        if len(found) >= _ENOUGH:
+            self._known[size] = _middle(found)
+            self._points = [point for _, point in sorted(self._known.items())]
+
+    def knows(self, num_positions: int) -> bool:
+        """Whether steps of about this size were measured."""
+        half, twice = num_positions / 2, num_positions * 2
+        return any(half <= point.num_positions <= twice for point in self._points)
+
+    def seconds(self, num_positions: float) -> float:
+        """What such a step takes; one at least must be known."""
+        points = self._points
+        right = bisect_left(points, num_positions, key=lambda point: point.num_positions)
+        if right == 0:
+            # Below what is known a step is read weights, whatever it runs.
+            return points[0].seconds
+        if right < len(points):
+            below, above = points[right - 1], points[right]
+            share = (num_positions - below.num_positions) / (above.num_positions - below.num_positions)
+            return below.seconds + share * (above.seconds - below.seconds)
+        return points[-1].seconds + (num_positions - points[-1].num_positions) * self._slope_beyond()
+
+    def _slope_beyond(self) -> float:
+        """Seconds a position behind all that is known."""
+        first, last = self._points[0], self._points[-1]
+        if len(self._points) == 1:
+            return first.seconds * _ASSUMED_SHARE
+        return max(last.seconds - first.seconds, 0.0) / (last.num_positions - first.num_positions)
+
+
+def _middle(points: deque[_Point]) -> _Point:
+    return _Point(median([one.num_positions for one in points]), median([one.seconds for one in points]))
+
+
+def _size_of(num_positions: int) -> int:
+    if num_positions <= _EXACT:
+        return num_positions
+    octave = num_positions.bit_length() - 1
+    quarter = (num_positions - (1 << octave)) * _SIZES_AN_OCTAVE >> octave
+    return octave * _SIZES_AN_OCTAVE + quarter
