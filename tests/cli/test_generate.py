@@ -13,7 +13,7 @@ from potstill.engine.generator import Piece
 from potstill.files import write_json
 from potstill.progress import Silent
 from potstill.tasks.student import StudentCard, write_card
-from potstill.types import Completion, SamplingParams, TextRequest
+from potstill.types import Completion, Phrase, SamplingParams, TextRequest
 
 
 class Echo:
@@ -123,3 +123,42 @@ def test_what_stands_after_two_dashes_is_a_prompt(echo: None, potstill: Command)
     make_model("model")
     done = potstill("generate", "model", "--", "--json")
     assert done.code == 0 and not done.out.startswith("{")
+
+
+def test_phrases_are_asked_for_and_what_is_unmet_is_told(
+    potstill: Command, echo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TextRequest] = []
+
+    def answer(self: Echo, request: TextRequest) -> Completion:
+        asked.append(request)
+        return Completion(" A cat.", (1,), "length", -1.0, unmet=('The text holds no "dog".',))
+
+    monkeypatch.setattr(Echo, "_answer", answer)
+    make_model("m")
+    options = ("--contains", "dog | dogs", "--contains", "cat", "--avoids", "bird")
+    done = potstill("generate", "m", "one", *options, "--quiet")
+    assert done.out == " A cat.\n" and 'The text holds no "dog".' in done.err and done.code == 1
+    assert asked[0].clauses == (
+        (Phrase("dog"), Phrase("dogs")),
+        (Phrase("cat"),),
+        (Phrase("bird", is_wanted=False),),
+    )
+    (told,) = json.loads(potstill("generate", "m", "one", *options, "--json").out)["completions"]
+    assert told["unmet"] == ['The text holds no "dog".']
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--contains", "a|"), "no words on one side"),
+        (("--contains", "a b", "--avoids", "a"), "no text holds to both"),
+        (("--contains", "a", "--temperature", "1"), "--contains and --avoids search"),
+    ],
+)
+def test_phrases_that_make_no_sense_are_refused_before_the_model_is_loaded(
+    potstill: Command, options: tuple[str, ...], message: str
+) -> None:
+    make_model("m")
+    done = potstill("generate", "m", "one", *options)
+    assert done.code == 2 and message in done.err

@@ -2,11 +2,17 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from potstill.cli.options import Device, Json, Model, Quiet, Revision, Threads
+from potstill.cli.phrases import Avoids, Contains, clauses_of
+
+if TYPE_CHECKING:
+    from potstill.cli.writing import Writer
 
 Prompts = Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to go on from.")]
 MaxTokens = Annotated[int | None, typer.Option(metavar="N", help="New tokens at most.")]
@@ -31,6 +37,15 @@ Dtype = Annotated[
 Stop = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="End where this is written. Repeatable.")
 ]
+GrammarFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--grammar",
+        metavar="FILE",
+        help="What each text has to look like: a JSON schema or a list of choices (.json), a grammar (.lark) "
+        "or a regular expression (.regex, .txt).",
+    ),
+]
 
 
 def generate(
@@ -45,6 +60,9 @@ def generate(
     stop: Stop = None,
     num_samples: Samples = None,
     num_beams: Beams = None,
+    contains: Contains = None,
+    avoids: Avoids = None,
+    grammar: GrammarFile = None,
     dtype: Dtype = None,
     device: Device = None,
     threads: Threads = None,
@@ -54,35 +72,60 @@ def generate(
     """Continue each PROMPT.
 
     A student made by distill gets the prompt between its task's two labels, as it was trained; any other
-    model gets the prompt as it is.
+    model gets the prompt as it is. Where a text does not meet what was asked of it, as where its tokens ran
+    out before its grammar let it end, this is told and the exit code is 1.
     """
-    from potstill.cli.writing import open_writer, show_completions, show_stream, use_machine
-    from potstill.progress import progress_for
+    from potstill.cli.grammar_file import read_grammar
 
-    _refuse_broken_characters([*prompts, *(stop or [])])
+    _refuse_broken_characters([*prompts, *(stop or []), *(contains or []), *(avoids or [])])
     drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
-    if num_beams is not None and num_beams > 1:
-        _refuse_drawing(drawing)
+    clauses = clauses_of(contains, avoids)
+    if clauses or (num_beams is not None and num_beams > 1):
+        _refuse_drawing(drawing, "--contains and --avoids search" if clauses else "--num-beams searches")
+    form = read_grammar(grammar) if grammar else None
     ends = {"max_tokens": max_tokens, "stop": tuple(stop) if stop else None}
     changes = {**drawing, **ends, "n": num_samples, "num_beams": num_beams}
-    progress = progress_for(sys.stderr, quiet=quiet)
-    machine = {"device": use_machine(device, threads), "dtype": dtype}
-    writer = open_writer(model, revision=revision, changes=changes, progress=progress, **machine)
+    machine = {"device": device, "threads": threads, "dtype": dtype}
+    writer = _open(model, revision, changes, machine, quiet=quiet)
+    _write(replace(writer, grammar=form, clauses=clauses), prompts, as_json=json_)
+
+
+def _open(
+    model: str, revision: str | None, changes: Mapping[str, Any], machine: Mapping[str, Any], *, quiet: bool
+) -> "Writer":
+    from potstill.cli.writing import open_writer, use_machine
+    from potstill.progress import progress_for
+
+    return open_writer(
+        model,
+        revision=revision,
+        changes=changes,
+        progress=progress_for(sys.stderr, quiet=quiet),
+        device=use_machine(machine["device"], machine["threads"]),
+        dtype=machine["dtype"],
+    )
+
+
+def _write(writer: "Writer", prompts: Sequence[str], *, as_json: bool) -> None:
+    """Exit code 1 where a text does not meet what was asked of it."""
+    from potstill.cli.writing import show_completions, show_stream
+    from potstill.errors import PotstillError
+
     is_one_text = len(prompts) * writer.sampling.n == 1
-    if is_one_text and sys.stdout.isatty() and not json_:
-        show_stream(writer, prompts[0])
+    if is_one_text and sys.stdout.isatty() and not as_json:
+        is_met = show_stream(writer, prompts[0])
     else:
-        show_completions(writer, prompts, as_json=json_)
+        is_met = show_completions(writer, prompts, as_json=as_json)
+    if not is_met:
+        raise typer.Exit(PotstillError.exit_code)
 
 
-def _refuse_drawing(options: Mapping[str, object]) -> None:
+def _refuse_drawing(options: Mapping[str, object], why: str) -> None:
     from potstill.errors import UsageError
 
     for name, value in options.items():
         if value is not None:
-            raise UsageError(
-                f"--{name.replace('_', '-')} is about drawing and --num-beams searches. Drop one."
-            )
+            raise UsageError(f"--{name.replace('_', '-')} is about drawing, and {why}. Drop one.")
 
 
 def _refuse_broken_characters(texts: Sequence[str]) -> None:

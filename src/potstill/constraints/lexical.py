@@ -23,6 +23,12 @@ class _Way(NamedTuple):
     token_ids: TokenIds
 
 
+def check_clauses(clauses: Clauses) -> None:
+    """UsageError for clauses that no text can hold, as far as that is seen without a vocabulary."""
+    formula = Formula.of(clauses)
+    formula.check_possible(PhraseMatcher(formula.phrases).in_text)
+
+
 class LexicalRules:
     """What one request asks for, in one vocabulary: shared by all the texts that a search follows."""
 
