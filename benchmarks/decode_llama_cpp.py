@@ -54,7 +54,7 @@ class Context:
 
     def __init__(self, model: Any, num_streams: int, threads: int, settings: Mapping[str, Any]) -> None:
         params = llama.llama_context_default_params()
-        params.n_ctx = LONGEST * num_streams
+        params.n_ctx = settings.get("longest", LONGEST) * num_streams
         params.n_batch = BATCH_TOKENS
         params.n_ubatch = settings["n_ubatch"]
         params.n_seq_max = num_streams
