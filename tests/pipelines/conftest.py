@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
+from tokenizers import processors
 
 from models.encoder_reference import saved_encoder
 from models.t5_reference import saved_t5
+from potstill.files import read_json, write_json
 from tokenization.small_tokenizers import write_tokenizer
 
 
@@ -41,6 +44,10 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         parameter.data += 0.2 * torch.randn(parameter.shape)
     model.save_pretrained(folder)
     write_tokenizer("byte bpe", folder)
+    # A BOS before a text, as Llama's, where RoBERTa's template ends it with EOS too.
+    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    backend.save(str(folder / "tokenizer.json"))
     return folder
 
 
@@ -58,6 +65,10 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bert")
     saved_encoder("bert", "ForSequenceClassification", folder)
     write_tokenizer("wordpiece", folder, vocab_size=90)
+    # As BERT's own class of transformers has them.
+    config = read_json(folder / "tokenizer_config.json")
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    write_json(folder / "tokenizer_config.json", config | {"model_input_names": names})
     return folder
 
 

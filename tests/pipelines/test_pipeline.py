@@ -14,7 +14,7 @@ from potstill.pipelines.pipeline import Pipeline
 from tokenization.small_tokenizers import LINES
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def writer(decoder: Path) -> Iterator[Pipeline]:
     with potstill.pipeline(
         "text-generation", model=decoder, device="cpu", dtype="fp32", max_new_tokens=6

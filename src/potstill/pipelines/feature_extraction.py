@@ -1,6 +1,6 @@
 """feature-extraction: the vectors of a text's tokens, or one of the whole text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,7 +42,7 @@ class FeatureJob:
     def inputs(self, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         return one_input(_TASK, ("inputs",), positional, named)
 
-    def call(self, arguments: Mapping[str, Any]) -> "FeatureCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "FeatureCall":
         check_names(_TASK, arguments, _KNOWN)
         return FeatureCall(
             self._held,

@@ -1,6 +1,6 @@
 """What a pipeline asks of a task: arguments to a call, inputs to answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from potstill.errors import UsageError
@@ -38,8 +38,11 @@ class Job(Protocol):
         """What a caller wants done, and the other arguments."""
         ...
 
-    def call(self, arguments: Mapping[str, Any]) -> Call:
-        """UsageError for an argument the task has not, or one that is wrong."""
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> Call:
+        """UsageError for an argument the task has not, or one that is wrong.
+
+        `named` are those the call itself named; the others were given before it.
+        """
         ...
 
 

@@ -52,7 +52,7 @@ class Pipeline:
         asked, rest = self._job.inputs(inputs, arguments)
         batch_size = whole_number("batch_size", rest.pop("batch_size", self.batch_size))
         streams = flag("stream", rest.pop("stream", False))
-        call = self._job.call(self._defaults | rest)
+        call = self._job.call(self._defaults | rest, rest)
         if isinstance(asked, list | tuple):
             if streams:
                 raise UsageError("stream=True shows one text as it is written. Give one, or leave it out.")

@@ -1,6 +1,6 @@
 """question-answering: the words of a context that answer a question."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -55,7 +55,7 @@ class QuestionJob:
             return {"question": questions, "context": contexts}, rest
         return _paired(questions, contexts), rest
 
-    def call(self, arguments: Mapping[str, Any]) -> "QuestionCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "QuestionCall":
         check_names(TASK, arguments, _KNOWN)
         return QuestionCall(
             self._finder,

@@ -1,6 +1,6 @@
 """text-classification: which of a model's labels a text has, or which of the caller's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -32,11 +32,11 @@ class HeadJob:
     def inputs(self, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         return _inputs(self._task, positional, named)
 
-    def call(self, arguments: Mapping[str, Any]) -> "ClassificationCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "ClassificationCall":
         check_names(self._task, arguments, _OF_HEADS)
         function = _function(arguments.get("function_to_apply"))
         scores = HeadScores(self._held, function, input_limit(arguments))
-        return ClassificationCall(self._task, scores, _top_k(arguments))
+        return ClassificationCall(self._task, scores, _top_k(arguments, named))
 
 
 class WriterJob:
@@ -48,7 +48,7 @@ class WriterJob:
     def inputs(self, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         return _inputs(self._task, positional, named)
 
-    def call(self, arguments: Mapping[str, Any]) -> "ClassificationCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "ClassificationCall":
         check_names(self._task, arguments, _OF_WRITERS)
         labels = arguments.get("candidate_labels")
         scores = WrittenScores(
@@ -57,7 +57,7 @@ class WriterJob:
             Hypothesis.read(arguments.get("hypothesis_template", DEFAULT_TEMPLATE)),
             input_limit(arguments),
         )
-        return ClassificationCall(self._task, scores, _top_k(arguments))
+        return ClassificationCall(self._task, scores, _top_k(arguments, named))
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,12 @@ class WrittenScores:
 class TopK:
     """count     labels told of; None for all
     is_asked  whether a caller said so, who then gets a list
+    is_named  whether that was in the call: where it was before, transformers puts that list into a list
     """
 
     count: int | None = 1
     is_asked: bool = False
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class ClassificationCall:
         return [self._answer(row) for row in self.scores.of(inputs, task)]
 
     def alone(self, inputs: object, answer: Any) -> Any:
-        return [answer] if isinstance(inputs, str) and not self.top_k.is_asked else answer
+        return [answer] if isinstance(inputs, str) and not self.top_k.is_named else answer
 
     def together(self, answers: list[Any]) -> list[Any]:
         return answers
@@ -156,11 +158,11 @@ def _inputs(task: str, positional: Sequence[Any], named: Mapping[str, Any]) -> t
     return one_input(task, ("inputs",), positional, named)
 
 
-def _top_k(arguments: Mapping[str, Any]) -> TopK:
+def _top_k(arguments: Mapping[str, Any], named: Collection[str]) -> TopK:
     if "top_k" not in arguments:
         return TopK()
     count = arguments["top_k"]
-    return TopK(None if count is None else whole_number("top_k", count), True)
+    return TopK(None if count is None else whole_number("top_k", count), True, "top_k" in named)
 
 
 def _function(name: object) -> Function:

@@ -1,6 +1,6 @@
 """Tasks that write: text-generation, text2text-generation, summarization and translation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ class WritingJob:
     def inputs(self, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         return one_input(self._task.asked, _INPUTS, positional, named)
 
-    def call(self, arguments: Mapping[str, Any]) -> "WritingCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "WritingCall":
         check_names(self._task.asked, arguments, self._known)
         form = prompt_form(self._task, self._held.model, arguments)
         goes_on = self._task.kind == "text-generation"

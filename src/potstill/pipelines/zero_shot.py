@@ -1,6 +1,6 @@
 """zero-shot-classification: which of the caller's labels a text has."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,7 +97,7 @@ class ZeroShotJob:
             positional = positional[:1]
         return one_input(_TASK, ("sequences", "inputs"), positional, named)
 
-    def call(self, arguments: Mapping[str, Any]) -> "ZeroShotCall":
+    def call(self, arguments: Mapping[str, Any], named: Collection[str] = ()) -> "ZeroShotCall":
         check_names(_TASK, arguments, _KNOWN)
         labels = arguments.get("candidate_labels")
         return ZeroShotCall(

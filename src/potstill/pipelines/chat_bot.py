@@ -1,0 +1,121 @@
+"""A chat with a model: questions in, answers out, and what was said before goes into every prompt."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from potstill.engine.generator import EngineGenerator, Piece
+from potstill.engine.request_feed import encode_prompts
+from potstill.engine.stripped import stripped_pieces
+from potstill.errors import UsageError
+from potstill.pipelines.chat_style import ChatStyle, PersonaStyle, TemplateStyle, Turn
+from potstill.pipelines.persona import DEFAULT_PERSONA, Persona
+from potstill.pipelines.transcript import Transcript
+from potstill.seeds import derive_seed
+from potstill.tasks.chat import ChatTemplate
+from potstill.types import Generator, SamplingParams, TextRequest
+
+# Whether a request leaves room for its answer.
+Fits = Callable[[TextRequest], bool]
+
+
+@runtime_checkable
+class StreamingGenerator(Protocol):
+    def stream(self, requests: TextRequest | Sequence[TextRequest]) -> Iterator[Piece]: ...
+
+
+class ChatBot:
+    """Keeps the turns of one chat and asks `generator` for the next answer.
+
+    `fits` says whether a prompt leaves room for its answer: where it does not, the oldest turns are left out,
+    whole ones, and what the style puts before the first turn always stays. Each answer is drawn with a seed
+    of its own, so the same questions get the same answers. With a `transcript` the chat goes on where that
+    ends, and every turn is kept in it.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        style: ChatStyle,
+        sampling: SamplingParams | None = None,
+        *,
+        fits: Fits = lambda request: True,
+        transcript: Path | None = None,
+    ) -> None:
+        self.style, self.sampling = style, sampling or SamplingParams()
+        self.turns: list[Turn] = []
+        self._generator, self._fits = generator, fits
+        self._transcript = Transcript(transcript, style.opening) if transcript else None
+        if self._transcript:
+            self.turns = self._transcript.turns()
+        self._num_asked = len(self.turns)
+
+    def ask(self, text: str) -> str:
+        """The whole answer. UsageError for an empty question and for one too long to be answered."""
+        return "".join(self.stream(text))
+
+    def stream(self, text: str) -> Iterator[str]:
+        """The answer as it is written, without white space at its ends.
+
+        The turn counts once the answer is whole: one that is given up half-way was never asked.
+        """
+        question = self.style.question(text.strip())
+        if not text.strip():
+            raise UsageError("The question is empty.")
+        request = self._request(question)
+        self._num_asked += 1
+        return self._written(question, request)
+
+    def reset(self) -> None:
+        """Forget all turns, as if the chat began now."""
+        self.turns, self._num_asked = [], 0
+        if self._transcript:
+            self._transcript.reset()
+
+    def save(self, path: Path) -> None:
+        """Write the turns, and what stands before them, to a file that `load` reads."""
+        Transcript(path, self.style.opening).write(self.turns)
+
+    def load(self, path: Path) -> None:
+        """Go on from the turns of a saved chat. UsageError if it began otherwise than this one."""
+        self.turns = Transcript(path, self.style.opening).turns()
+        self._num_asked = len(self.turns)
+
+    def _written(self, question: str, request: TextRequest) -> Iterator[str]:
+        answer = ""
+        with closing(self._pieces(request)) as pieces:
+            for piece in stripped_pieces(pieces):
+                answer += piece
+                yield piece
+        turn = Turn(question, answer)
+        if self._transcript:
+            self._transcript.add(turn)
+        self.turns.append(turn)
+
+    def _pieces(self, request: TextRequest) -> Iterator[str]:
+        if isinstance(self._generator, StreamingGenerator):
+            yield from (piece.text for piece in self._generator.stream(request))
+        else:
+            yield from (completion.text for _, completion in self._generator.complete([request]))
+
+    def _request(self, question: str) -> TextRequest:
+        """With as many of the latest turns as there is room for."""
+        seed = derive_seed(self.sampling.seed, "turn", self._num_asked)
+        sampling = self.sampling.with_seed(seed)
+        first, end = 0, len(self.turns)
+        while True:
+            # Most often all turns fit; else the first that may stay is looked for by halves.
+            middle = first if end == len(self.turns) and first == 0 else (first + end) // 2
+            request = self.style.request(self.turns[middle:], question, sampling)
+            if self._fits(request):
+                end = middle
+            elif middle == len(self.turns):
+                raise UsageError(
+                    "The question is too long: with what stands before the chat it leaves no room for an "
+                    "answer in the model's context. Shorten it, or lower max_tokens."
+                )
+            else:
+                first = middle + 1
+            if first == end:
+                return request
