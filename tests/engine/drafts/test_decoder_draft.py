@@ -176,6 +176,14 @@ def test_prompts_that_begin_alike_share_blocks_and_their_common_part_is_run_once
     assert draft.places.num_blocks_used == 5 + 3
 
 
+def test_an_output_that_goes_on_like_anothers_prompt_does_not_lie_in_its_block(recalling_decoder):
+    decoder = recalling_decoder()
+    draft = DecoderDraft(decoder, EngineParams())
+    whole, beginning = asked(0, Context((2, 3, 4, 5, 6)), 1), asked(5, Context((2, 3), (4, 5)), 1)
+    for request in (whole, beginning, beginning._replace(context=Context((2, 3), (7, 8))), whole):
+        assert draft.propose([request]) == expected_of(decoder.model, [request])
+
+
 def test_the_texts_asked_about_longest_ago_make_room_and_texts_of_the_same_call_do_not(recalling_decoder):
     decoder = recalling_decoder(num_blocks=6)
     draft = DecoderDraft(decoder, EngineParams())

@@ -1,7 +1,7 @@
 """From what a user calls a draft to a drafter."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from potstill.engine.drafts.draft import Drafter
 from potstill.engine.params import EngineParams
@@ -50,17 +50,14 @@ def load_drafter(
     if name == "staged":
         inner_kind = "prompt-lookup" if index is None else "infinigram"
         inner = _without_model(inner_kind, tokenizer, vocab_size, index)
-    return _model_draft(
-        model,
-        inner,
-        tokenizer=tokenizer,
-        vocab_size=vocab_size,
-        encodes_prompt=encodes_prompt,
-        params=params,
-        dtype=dtype,
-        device=device,
-        progress=progress or Silent(),
-    )
+    target = _Target(tokenizer, vocab_size, encodes_prompt)
+    return _model_draft(model, inner, target, params, dtype, device, progress or Silent())
+
+
+class _Target(NamedTuple):
+    tokenizer: Tokenizer
+    vocab_size: int
+    encodes_prompt: bool
 
 
 def _without_model(name: str, tokenizer: Tokenizer, vocab_size: int, index: Path | None) -> Drafter:
@@ -99,10 +96,7 @@ def _open_index(path: Path, tokenizer: Tokenizer) -> "Index":
 def _model_draft(
     name: str,
     inner: Drafter | None,
-    *,
-    tokenizer: Tokenizer,
-    vocab_size: int,
-    encodes_prompt: bool,
+    target: _Target,
     params: EngineParams,
     dtype: DtypeName,
     device: str | None,
@@ -118,14 +112,15 @@ def _model_draft(
 
     path = resolve(name, progress=progress).path
     # Before its weights, which may take minutes to read.
-    check_same_vocabulary(tokenizer, load_tokenizer(path))
-    if (has_encoder := architecture_of(path) == "encoder_decoder") != encodes_prompt:
+    check_same_vocabulary(target.tokenizer, load_tokenizer(path))
+    if (has_encoder := architecture_of(path) == "encoder_decoder") != target.encodes_prompt:
         raise UsageError(
-            f"{name} {_reads(has_encoder)}, and the model it is to draft for {_reads(encodes_prompt)}. "
-            f"Take a draft model of the same kind."
+            f"{name} {_reads(has_encoder)}, and the model it is to draft for "
+            f"{_reads(target.encodes_prompt)}. Take a draft model of the same kind."
         )
     decoder, _ = load_lm(path, dtype=dtype, device=default_device(device), params=params)
-    return DecoderDraft(decoder, params, inner, eos_ids=tokenizer.eos_ids, vocab_size=vocab_size)
+    eos_ids = target.tokenizer.eos_ids
+    return DecoderDraft(decoder, params, inner, eos_ids=eos_ids, vocab_size=target.vocab_size)
 
 
 def _reads(encodes_prompt: bool) -> str:

@@ -88,12 +88,18 @@ class TextPlaces:
             encodes_prompt=self._decoder.encodes_prompt,
         )
         sequence.uniforms = request.uniforms
-        _set_output(sequence, context.output_ids)
-        if not self._make_room(lambda: self._placement.num_taken([sequence])):
+        num_prompt = sequence.num_positions
+        blocks_for = self._blocks.num_blocks_for
+        num_behind = blocks_for(num_prompt + context.num_output) - blocks_for(num_prompt)
+        if not self._make_room(lambda: self._placement.num_taken([sequence]) + num_behind):
             return None
-        self._placement.settle(sequence)
-        self._placement.make_findable(sequence, sequence.num_positions - context.num_output)
         self._note_asked(sequence)
+        # Before the output is there, or blocks of another's prompt that go on like it would be found for it.
+        self._placement.settle(sequence)
+        _set_output(sequence, context.output_ids)
+        is_covered = self.cover(sequence)
+        assert is_covered, "room was made for all of it"
+        self._placement.make_findable(sequence, num_prompt)
         return sequence
 
     def _note_asked(self, sequence: Sequence) -> None:
