@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.engine.drafts.beliefs import belief, even_but_for, is_favourite, prob_of
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.followed_text import FollowedText
 from potstill.engine.drafts.growing_draft import GrowingDraft
 from potstill.engine.drafts.index_matches import IndexMatches
-from potstill.engine.drafts.shared_evenly import even_but_for, is_favourite, prob_of
 from potstill.engine.drafts.text_matches import TextMatches
 from potstill.errors import ConfigError
 from potstill.lm.context import Context
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 LONGEST_MATCH = 32
 BIAS = 1
 BUDGET = 256
-_DOUBT = 0.25
-
-
-def belief(count: float, total: float, length: int) -> float:
-    """Of a token that followed `count` of `total` places where `length` tokens match.
-
-    Its share, less where places are few and matches short.
-    """
-    return count / (total + _DOUBT / length)
 
 
 class InfinigramDraftModel:

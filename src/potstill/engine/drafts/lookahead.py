@@ -14,9 +14,9 @@ from itertools import takewhile
 
 import numpy as np
 
+from potstill.engine.drafts.beliefs import even_but_for, prob_of
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.growing_draft import GrowingDraft
-from potstill.engine.drafts.shared_evenly import even_but_for, prob_of
 from potstill.errors import ConfigError
 from potstill.lm.context import Context
 

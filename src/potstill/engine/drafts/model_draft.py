@@ -5,9 +5,9 @@ from math import exp
 
 import torch
 
+from potstill.engine.drafts.beliefs import is_favourite
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.growing_draft import GrowingDraft
-from potstill.engine.drafts.shared_evenly import is_favourite
 from potstill.engine.repetition import NgramBan
 from potstill.engine.sampling import draw_rows
 from potstill.lm.context import Context

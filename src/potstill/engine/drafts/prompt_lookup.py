@@ -9,22 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from potstill.engine.drafts.beliefs import belief, even_but_for, prob_of
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.followed_text import FollowedText
 from potstill.engine.drafts.growing_draft import GrowingDraft
-from potstill.engine.drafts.shared_evenly import even_but_for, prob_of
 from potstill.errors import ConfigError
 from potstill.lm.context import Context
 
 _NOWHERE = -1
 # A match this long is as good as certain; how much longer it is does not matter.
 _LONG = 32
-_DOUBT = 0.25
-
-
-def belief(length: int) -> float:
-    """How likely what followed the last `length` >= 1 tokens follows them again, beyond chance."""
-    return length / (length + _DOUBT)
 
 
 def num_alike(ids: Sequence[int], end: int) -> int:
@@ -53,7 +47,7 @@ class PromptLookupModel:
         for length in range(min(self.longest, len(ids) - 1), 0, -1):
             for end in range(len(ids) - 1, length - 1, -1):
                 if ids[end - length : end] == ids[-length:]:
-                    return even_but_for(self.vocab_size, {ids[end]: belief(num_alike(ids, end))})
+                    return even_but_for(self.vocab_size, {ids[end]: belief(1, 1, num_alike(ids, end))})
         return even_but_for(self.vocab_size, {})
 
 
@@ -144,7 +138,7 @@ class PromptLookup:
         followers, draft = text.kept, GrowingDraft(request)
         while not draft.is_full and (found := followers.follower()) is not None:
             token_id, length = found
-            believed = belief(length)
+            believed = belief(1, 1, length)
             draft.add(token_id, prob_of(believed, believed, self.vocab_size))
             followers.push(token_id)
         for _ in range(draft.num_tokens):
