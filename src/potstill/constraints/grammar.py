@@ -159,7 +159,7 @@ class GrammarConstraint:
         return mask
 
     def _fail(self) -> None:
-        reason = (
-            self._matcher.get_error().split("\n")[0] or "the vocabulary has no token for what has to come"
-        )
+        reason = self._matcher.get_error().split("\n")[0]
+        if reason in ("", "NoExtensionBias"):
+            reason = "the vocabulary has no token for what has to come"
         raise UsageError(f"After {len(self._taken):,} tokens {self._name} cannot be followed: {reason}.")

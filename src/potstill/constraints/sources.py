@@ -4,7 +4,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llguidance import LLMatcher
+from llguidance import LLMatcher, regex_to_lark
 
 from potstill.constraints.limits import MAX_DEPTH, MAX_SOURCE_BYTES
 from potstill.errors import UsageError
@@ -46,12 +46,12 @@ def source_of(grammar: Grammar) -> Source:
     name = NAMES[grammar.kind]
     _check_size(grammar.source, name)
     if grammar.kind == "regex":
-        return Source(name, LLMatcher.grammar_from_regex(grammar.source))
+        return Source(name, _of_regex(grammar.source))
     if grammar.kind == "lark":
-        return Source(name, LLMatcher.grammar_from_lark(grammar.source))
+        return Source(name, _of_lark(grammar.source))
     value = _read_json(grammar.source, name)
     if grammar.kind == "choices":
-        return Source(name, LLMatcher.grammar_from_regex(_any_of(value)))
+        return Source(name, _of_regex(_any_of(value)))
     return Source(name, _of_schema(value, grammar.source), value)
 
 
@@ -85,6 +85,15 @@ def _read_json(source: str, name: str) -> Any:
         return json.loads(source)
     except ValueError as error:
         raise UsageError(f"{_first_up(name)} is no JSON: {error}.") from None
+
+
+def _of_regex(source: str) -> str:
+    """Here \\d is 0 to 9, as a reader expects; \\w and \\s are Unicode's."""
+    return _of_lark(f"start: /{regex_to_lark(source, 'd')}/")
+
+
+def _of_lark(source: str) -> str:
+    return json.dumps({"grammars": [{"lark_grammar": source}]})
 
 
 def _any_of(value: object) -> str:
