@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from potstill.engine.logprobs import alternatives, likeliest, log_sums
+from potstill.engine.logprobs import alternatives, likeliest
+from potstill.engine.sampling import log_sums
 from potstill.errors import DamagedError
 
 

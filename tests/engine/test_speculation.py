@@ -5,7 +5,7 @@ import random
 import pytest
 
 from engine.conftest import RecallingDecoder, WholeContextModel
-from engine.drafts.toy_drafters import TOY_DRAFTERS, HalfPerfect, Lying, Perfect
+from engine.drafts.toy_drafters import TOY_DRAFTERS, Adversarial, HalfPerfect, Lying, Perfect
 from engine.toy_constraints import BreakingOff, Toy
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
@@ -14,17 +14,17 @@ from potstill.lm.stateless import Stateless
 from potstill.lm.table import TableModel
 from potstill.types import SamplingParams
 
-EOS = (7, 11)
+EOS = (7,)
 
 
-def some_requests(count=24):
+def some_requests(count=16):
     """Nearly equal prompts, so that much is shared and a mix-up shows; every filter and rule."""
     rng = random.Random(5)
     return [
         (
             [rng.choice((1, 1, 1, 2)) for _ in range(rng.randrange(1, 20))],
             SamplingParams(
-                max_tokens=rng.randrange(1, 30),
+                max_tokens=rng.randrange(1, 24),
                 seed=seed,
                 temperature=rng.choice([0, 0.3, 1.0]),
                 top_k=rng.choice([0, 0, 5]),
@@ -61,7 +61,7 @@ def plain():
 
 
 SIZES = pytest.mark.parametrize(
-    ("num_blocks", "max_batch", "max_step_tokens"), [(200, 8, 2048), (200, 8, 11), (20, 8, 2048), (16, 3, 5)]
+    ("num_blocks", "max_batch", "max_step_tokens"), [(200, 8, 2048), (18, 8, 11), (16, 3, 2048)]
 )
 
 
@@ -101,7 +101,7 @@ def test_a_draft_of_another_vocabulary_is_refused():
         Engine(RecallingDecoder(), EngineParams(), drafter=HalfPerfect(WholeContextModel(9)))
 
 
-def constraints(count=24):
+def constraints(count=16):
     return [Toy(EOS, ends_after=length) for length in random.Random(8).choices((4, 9, 10_000), k=count)]
 
 
@@ -145,7 +145,6 @@ def test_drafts_and_forced_tokens_change_no_text(
     stats = engine.stats
     assert stats.num_tokens_generated == sum(len(ids) for ids, *_ in plain_constrained)
     assert max_step_tokens < 20 or stats.num_tokens_forced > 5
-    assert stats.num_rows - stats.num_tokens_generated < 40 or toy or num_blocks < 200
 
 
 def test_forced_tokens_take_no_step_of_their_own():
@@ -190,3 +189,118 @@ def test_a_constraint_of_another_vocabulary_is_refused():
         Engine(Stateless(TableModel({(): [1, 1, 1]})), EngineParams()).add(
             [1], SamplingParams(), constraint=Toy()
         )
+
+
+def failing_now_and_then(decoder, most_positions):
+    """The decoder, which finds no memory for a step of more positions, if some are guesses, or for 60."""
+    step = decoder.step
+
+    def limited(rows):
+        most = most_positions if any(row.num_logits > 1 for row in rows) else 60
+        if sum(row.num_new for row in rows) > most:
+            raise MemoryError("no room")
+        return step(rows)
+
+    decoder.step = limited
+    return decoder
+
+
+@pytest.mark.parametrize("kind", ["recalling_decoder", "recalling_encoder_decoder"])
+def test_where_memory_runs_out_drafts_go_first_and_texts_stay(kind, request, plain):
+    decoder = failing_now_and_then(request.getfixturevalue(kind)(num_blocks=200), 20)
+    engine = Engine(decoder, EngineParams(max_batch=6), EOS, HalfPerfect(decoder.model), clock=lambda: 0.0)
+    sequences = [engine.add(*asked) for asked in some_requests()]
+    run(engine)
+    assert [written(sequence) for sequence in sequences] == plain
+    assert engine.stats.num_tokens_accepted > 0
+
+
+def test_without_its_drafts_a_step_that_found_no_memory_runs_whole():
+    decoder = failing_now_and_then(RecallingDecoder(), 9)
+    engine = Engine(decoder, EngineParams(), drafter=Perfect(decoder.model), clock=lambda: 0.0)
+    engine.add([1], SamplingParams(max_tokens=40, temperature=0))
+    run(engine)
+    assert not engine._call_size.is_limited and engine.stats.num_tokens_generated == 40
+
+
+@pytest.mark.parametrize("toy", [None, HalfPerfect, Perfect])
+def test_texts_that_are_given_up_or_stop_in_the_middle_of_a_draft_change_no_other(toy, plain):
+    class StopAt:
+        """Ends a text with its fifth token."""
+
+        num_pushed = 0
+
+        def push(self, token_id):
+            self.num_pushed += 1
+            return self.num_pushed == 5
+
+    decoder = RecallingDecoder(num_blocks=40)
+    drafter = toy and toy(decoder.model)
+    engine = Engine(decoder, EngineParams(max_batch=4), EOS, drafter, clock=lambda: 0.0)
+    rng, kept, stopped = random.Random(4), [], []
+    for asked in some_requests():
+        kept.append(engine.add(*asked))
+        victim = engine.add(*rng.choice(some_requests()), priority=rng.randrange(2))
+        stopped.append(engine.add(*asked, stop=StopAt()))
+        for _ in range(rng.randrange(4)):
+            engine.step()
+        engine.cancel(victim)
+    run(engine)
+    assert [written(sequence) for sequence in kept] == plain
+    assert [one.output_ids for one in stopped] == [ids[:5] for ids, *_ in plain]
+    assert engine._blocks.num_free == 40 and not engine._speculation._texts
+    assert toy is None or not drafter.alive
+
+
+def test_an_engine_that_is_cleared_makes_its_drafter_forget():
+    decoder = RecallingDecoder()
+    drafter = Perfect(decoder.model)
+    engine = Engine(decoder, EngineParams(), drafter=drafter, clock=lambda: 0.0)
+    for seed in range(3):
+        engine.add([seed], SamplingParams(max_tokens=30))
+    for _ in range(5):
+        engine.step()
+    assert len(drafter.alive) == 3
+    engine.abort_all()
+    assert not drafter.alive
+
+
+def test_drafts_take_only_blocks_that_are_free():
+    decoder = RecallingDecoder(num_blocks=8, block_size=4)
+    engine = Engine(decoder, EngineParams(), drafter=Adversarial(decoder.model), clock=lambda: 0.0)
+    for seed in range(2):
+        engine.add([1], SamplingParams(max_tokens=14, seed=seed))
+    run(engine)
+    assert engine.stats.num_preemptions == 0 and engine.stats.num_tokens_drafted > 20
+
+
+def test_a_search_runs_beside_drafted_texts_and_follows_a_constraint(plain):
+    asked = SamplingParams(max_tokens=8, num_beams=3)
+    alone = Engine(Stateless(WholeContextModel()), EngineParams(), EOS)
+    expected = alone.add([1, 2], asked, constraint=Toy(EOS))
+    run(alone)
+    decoder = RecallingDecoder()
+    engine = Engine(decoder, EngineParams(), EOS, HalfPerfect(decoder.model), clock=lambda: 0.0)
+    texts = [engine.add(*one) for one in some_requests()]
+    found = engine.add([1, 2], asked, constraint=Toy(EOS))
+    run(engine)
+    assert found.output_ids == expected.output_ids
+    assert Toy(EOS).num_valid(found.output_ids) == len(found.output_ids)
+    assert [written(text) for text in texts] == plain
+
+
+def test_a_drafter_that_never_pays_is_hardly_asked():
+    """With a clock by which a position costs a step."""
+    decoder, now = RecallingDecoder(), [0.0]
+    step = decoder.step
+
+    def slow(rows):
+        now[0] += sum(row.num_new for row in rows)
+        return step(rows)
+
+    decoder.step = slow
+    drafter = Adversarial(decoder.model)
+    engine = Engine(decoder, EngineParams(), drafter=drafter, clock=lambda: now[0])
+    engine.add([1], SamplingParams(max_tokens=200))
+    run(engine)
+    assert now[0] < 1.03 * 200 and drafter.observed

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from potstill.engine.sampling import Filters, damaged_scores, draw
 from potstill.types import TokenLogprobs
 
 # Columns looked at together. The best of a row lie in the pieces with the highest maxima, so one pass for
@@ -20,22 +19,6 @@ class Likeliest(NamedTuple):
 
     token_ids: Tensor
     scores: Tensor
-
-
-def log_sums(logits: Tensor) -> Tensor:
-    """What a row's logits are above its log-probabilities at temperature 1, [B] float32.
-
-    DamagedError where the scores are no numbers.
-    """
-    num_rows = len(logits)
-    if logits.device.type == "cpu":
-        # The kernel that draws sums a row's exponentials without writing them.
-        drawn = draw(logits, Filters.greedy(num_rows), torch.zeros(num_rows, dtype=torch.float64))
-        return logits.gather(1, drawn.token_ids[:, None])[:, 0].float() - drawn.logprobs
-    sums = logits.float().logsumexp(-1)
-    if not bool(sums.isfinite().all()):
-        raise damaged_scores()
-    return sums
 
 
 def likeliest(scores: Tensor, count: int) -> Likeliest:

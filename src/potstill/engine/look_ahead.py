@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from potstill.engine.logprobs import likeliest, log_sums
+from potstill.engine.logprobs import likeliest
 from potstill.engine.looked_at import Continuations, LookedAt
-from potstill.engine.sampling import DrawingRow, edited_scores, edits_scores
+from potstill.engine.sampling import DrawingRow, edited_scores, edits_scores, log_sums
 
 
 def look_ahead(rows: Many[DrawingRow], asked: Many[LookedAt], logits: Tensor) -> list[Continuations]:

@@ -100,6 +100,10 @@ class Payoff:
         self._left_alone = max(self._left_alone - 1, 0)
         return not self._left_alone and self.cost.knows(num_rows)
 
+    def most_drafted(self, num_rows: int) -> int:
+        """Guesses that may be run in all: a step is at most twice as large as any whose cost is known."""
+        return max(int(2 * self.cost.greatest) - num_rows, 1)
+
     def price(self, num_rows: int, num_drafted: int) -> float:
         """What one of so many guesses costs, in tokens."""
         plain = self.cost.seconds(num_rows)

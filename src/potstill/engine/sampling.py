@@ -82,7 +82,8 @@ def draw_rows(rows: Sequence[DrawingRow], logits: Tensor) -> Draw:
     if not edited:
         return draw(logits, filters, uniforms)
     token_ids, logprobs = draw(edited_scores(rows, logits), filters, uniforms)
-    own = logits[edited].float().log_softmax(-1).gather(-1, token_ids[edited, None])[:, 0]
+    seen = logits[edited]
+    own = seen.gather(-1, token_ids[edited, None])[:, 0].float() - log_sums(seen)
     return Draw(token_ids, logprobs.index_copy(0, torch.tensor(edited, device=logits.device), own))
 
 
@@ -116,6 +117,22 @@ def draw(logits: Tensor, filters: Filters, uniforms: Tensor) -> Draw:
             raise
         raise damaged_scores(f" ({error})") from None
     return Draw(torch.from_numpy(token_ids), torch.from_numpy(logprobs))
+
+
+def log_sums(logits: Tensor) -> Tensor:
+    """What a row's logits are above its log-probabilities at temperature 1, [B] float32.
+
+    DamagedError where the scores are no numbers.
+    """
+    num_rows = len(logits)
+    if logits.device.type == "cpu":
+        # The kernel that draws sums a row's exponentials without writing them.
+        drawn = draw(logits, Filters.greedy(num_rows), torch.zeros(num_rows, dtype=torch.float64))
+        return logits.gather(1, drawn.token_ids[:, None])[:, 0].float() - drawn.logprobs
+    sums = logits.float().logsumexp(-1)
+    if not bool(sums.isfinite().all()):
+        raise damaged_scores()
+    return sums
 
 
 def damaged_scores(details: str = "") -> DamagedError:

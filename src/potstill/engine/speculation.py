@@ -132,7 +132,8 @@ class Speculation:
         started = self._clock()
         drafts = drafter.propose([self._request(row) for row in asked])
         self._has_asked, self._draft_s = True, self._clock() - started
-        guesses = [self._sound(row, draft) for row, draft in zip(asked, drafts, strict=True)]
+        most = max(self.payoff.most_drafted(len(rows)) // len(asked), 1)
+        guesses = [self._sound(row, draft.cut(most)) for row, draft in zip(asked, drafts, strict=True)]
         if num_drafted := sum(len(guess.token_ids) for guess in guesses):
             price = self.payoff.price(len(rows), num_drafted)
             for row, guess in zip(asked, guesses, strict=True):

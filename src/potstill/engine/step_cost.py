@@ -42,6 +42,11 @@ class StepCost:
         half, twice = num_positions / 2, num_positions * 2
         return any(half <= point.num_positions <= twice for point in self._points)
 
+    @property
+    def greatest(self) -> float:
+        """The largest size that was measured; one at least must be known."""
+        return self._points[-1].num_positions
+
     def seconds(self, num_positions: float) -> float:
         """What such a step takes; one at least must be known."""
         points = self._points

@@ -1,0 +1,43 @@
+import pytest
+
+from potstill.engine.step_cost import StepCost
+
+
+def measured(**seconds_of_size):
+    cost = StepCost()
+    for size, seconds in seconds_of_size.items():
+        for _ in range(3):
+            cost.note(int(size.removeprefix("_")), seconds)
+    return cost
+
+
+def test_between_what_was_measured_a_step_costs_what_a_straight_line_says():
+    cost = measured(_1=1.0, _5=2.0)
+    assert [cost.seconds(size) for size in (1, 3, 5)] == [1.0, 1.5, 2.0]
+    assert cost.seconds(9) == pytest.approx(3.0)
+
+
+def test_below_what_was_measured_a_step_costs_no_less_and_above_a_little_more():
+    cost = measured(_4=1.0)
+    assert cost.seconds(1) == 1.0 and cost.seconds(14) == pytest.approx(1.4)
+
+
+def test_a_step_that_was_held_up_changes_nothing():
+    cost = measured(_2=1.0)
+    cost.note(2, 50.0)
+    assert cost.seconds(2) == 1.0
+
+
+def test_texts_that_grow_are_followed():
+    cost = measured(_2=1.0)
+    for _ in range(7):
+        cost.note(2, 3.0)
+    assert cost.seconds(2) == 3.0
+
+
+def test_sizes_are_known_that_were_measured_twice_or_lie_near():
+    cost = StepCost()
+    cost.note(10, 1.0)
+    assert not cost.knows(10)
+    cost.note(10, 1.0)
+    assert [cost.knows(size) for size in (4, 5, 10, 20, 21)] == [False, True, True, True, False]
