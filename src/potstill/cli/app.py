@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from potstill.cli import config, corpus, distill, doctor, generate, index, model, run
+from potstill.cli import chat, config, corpus, distill, doctor, generate, index, model, run
 
 app = typer.Typer(
     name="potstill",
@@ -36,6 +36,7 @@ def potstill(
 
 app.command()(distill.distill)
 app.command()(generate.generate)
+app.command()(chat.chat)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(index.app, name="index")
 app.add_typer(run.app, name="run")

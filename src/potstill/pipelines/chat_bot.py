@@ -1,7 +1,7 @@
 """A chat with a model: questions in, answers out, and what was said before goes into every prompt."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,8 @@ from potstill.seeds import derive_seed
 from potstill.tasks.chat import ChatTemplate
 from potstill.types import Generator, SamplingParams, TextRequest
 
+# Livelier than the likeliest words, which small models soon repeat, and seldom far from them.
+CHAT_SAMPLING = SamplingParams(temperature=0.7, top_p=0.9, max_tokens=256)
 # Whether a request leaves room for its answer.
 Fits = Callable[[TextRequest], bool]
 
@@ -38,12 +40,12 @@ class ChatBot:
         self,
         generator: Generator,
         style: ChatStyle,
-        sampling: SamplingParams | None = None,
+        sampling: SamplingParams = CHAT_SAMPLING,
         *,
         fits: Fits = lambda request: True,
         transcript: Path | None = None,
     ) -> None:
-        self.style, self.sampling = style, sampling or SamplingParams()
+        self.style, self.sampling = style, sampling
         self.turns: list[Turn] = []
         self._generator, self._fits = generator, fits
         self._transcript = Transcript(transcript, style.opening) if transcript else None
@@ -84,10 +86,9 @@ class ChatBot:
 
     def _written(self, question: str, request: TextRequest) -> Iterator[str]:
         answer = ""
-        with closing(self._pieces(request)) as pieces:
-            for piece in stripped_pieces(pieces):
-                answer += piece
-                yield piece
+        for piece in stripped_pieces(self._pieces(request)):
+            answer += piece
+            yield piece
         turn = Turn(question, answer)
         if self._transcript:
             self._transcript.add(turn)
@@ -103,19 +104,41 @@ class ChatBot:
         """With as many of the latest turns as there is room for."""
         seed = derive_seed(self.sampling.seed, "turn", self._num_asked)
         sampling = self.sampling.with_seed(seed)
-        first, end = 0, len(self.turns)
-        while True:
-            # Most often all turns fit; else the first that may stay is looked for by halves.
-            middle = first if end == len(self.turns) and first == 0 else (first + end) // 2
-            request = self.style.request(self.turns[middle:], question, sampling)
-            if self._fits(request):
-                end = middle
-            elif middle == len(self.turns):
-                raise UsageError(
-                    "The question is too long: with what stands before the chat it leaves no room for an "
-                    "answer in the model's context. Shorten it, or lower max_tokens."
-                )
-            else:
-                first = middle + 1
-            if first == end:
-                return request
+
+        def without(num_turns: int) -> TextRequest:
+            return self.style.request(self.turns[num_turns:], question, sampling)
+
+        request = without(0)
+        if self._fits(request):
+            return request
+        choices = range(len(self.turns) + 1)
+        num_left_out = bisect_left(choices, True, lo=1, key=lambda count: self._fits(without(count)))
+        if num_left_out > len(self.turns):
+            raise UsageError(
+                "The question is too long: with what stands before the chat it leaves no room in the model's "
+                f"context for an answer of {sampling.max_tokens:,} tokens. Shorten it, or lower max_tokens."
+            )
+        return without(num_left_out)
+
+
+def chat_with(
+    generator: EngineGenerator,
+    persona: Persona | None = None,
+    sampling: SamplingParams = CHAT_SAMPLING,
+    *,
+    transcript: Path | None = None,
+) -> ChatBot:
+    """A chat by the model's own chat template; as a persona where one is given or there is no template."""
+    engine, tokenizer = generator.engine, generator.tokenizer
+
+    def fits(request: TextRequest) -> bool:
+        (prompt_ids,) = encode_prompts(engine, tokenizer, [request])
+        return engine.fits(len(prompt_ids), request.sampling)
+
+    template = ChatTemplate.of(tokenizer)
+    style: ChatStyle
+    if persona is None and not template.is_plain:
+        style = TemplateStyle(template, tokenizer)
+    else:
+        style = PersonaStyle(persona or DEFAULT_PERSONA, ends_with_space=engine.decoder.encodes_prompt)
+    return ChatBot(generator, style, sampling, fits=fits, transcript=transcript)

@@ -53,7 +53,9 @@ def read_persona(path: Path) -> Persona:
     """The persona in a UTF-8 text file; line ends at its end do not count."""
     try:
         if path.stat().st_size > MAX_PERSONA_BYTES:
-            raise UsageError(f"{path} is larger than {MAX_PERSONA_BYTES:,} bytes. A persona is a page of text.")
+            raise UsageError(
+                f"{path} is larger than {MAX_PERSONA_BYTES:,} bytes. A persona is a page of text."
+            )
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise MissingError(f"{path} does not exist. Check the spelling.") from None

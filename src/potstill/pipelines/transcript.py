@@ -33,12 +33,13 @@ class Transcript:
         records = self._records()
         if not records:
             return []
-        first, found = records[0], list[Turn]()
+        first: dict[str, Any] = records[0]
+        found: list[Turn] = []
         if first.get("format") != _FORMAT:
             self._fail("it does not begin as one")
         if first.get("opening") != self._opening:
             raise UsageError(
-                f"{self._path} is a chat with another persona. Name its persona, or another file to keep this one."
+                f"{self._path} is a chat with another persona. Name that persona, or another file."
             )
         for record in records[1:]:
             if record.get("reset") is True:
