@@ -62,10 +62,10 @@ WHOLE = gguf(
 
 @pytest.fixture
 def read(tmp_path):
-    def read_bytes(content: bytes):
+    def read_bytes(content: bytes, **named: bool):
         path = tmp_path / "model.gguf"
         path.write_bytes(content)
-        return read_header(path)
+        return read_header(path, **named)
 
     return read_bytes
 
@@ -107,6 +107,34 @@ def test_what_the_gguf_library_writes_is_read_as_the_library_reads_it(tmp_path):
             assert header.metadata[name] == field.contents()
     places = {entry.name: (entry.data_offset, entry.n_bytes) for entry in theirs.tensors}
     assert {name: (entry.offset, entry.num_bytes) for name, entry in header.tensors.items()} == places
+
+
+WITH_VOCABULARY = gguf(
+    (
+        key("tokenizer.ggml.tokens", ARRAY, struct.pack("<IQ", STRING, 2) + text("a") + text("é")),
+        key("tokenizer.ggml.scores", ARRAY, struct.pack("<IQ2f", F32_VALUE, 2, 0.5, -1.0)),
+        key("tokenizer.ggml.bos_token_id", U32, struct.pack("<I", 1)),
+        key("windows", ARRAY, struct.pack("<IQ2f", F32_VALUE, 2, 0.5, -1.0)),
+    ),
+    (tensor("one", (4, 2)),),
+    32,
+)
+
+
+def test_a_vocabulary_may_be_passed_over(read):
+    whole, rest = read(WITH_VOCABULARY), read(WITH_VOCABULARY, vocabulary=False)
+    assert rest.metadata == {"tokenizer.ggml.bos_token_id": 1, "windows": [0.5, -1.0]}
+    assert whole.tensors == rest.tensors and len(whole.metadata) == 4
+    for length in range(len(WITH_VOCABULARY)):
+        with pytest.raises(DamagedError, match=r"model\.gguf"):
+            read(WITH_VOCABULARY[:length], vocabulary=False)
+
+
+def test_a_text_of_a_vocabulary_that_claims_too_much_is_damaged_even_if_passed_over(read):
+    for length in (2**63, 2**40, len(WITH_VOCABULARY)):
+        tokens = struct.pack("<IQ", STRING, 2) + text("a") + text("é", length)
+        with pytest.raises(DamagedError, match=r"run past byte"):
+            read(gguf((key("tokenizer.ggml.tokens", ARRAY, tokens),)), vocabulary=False)
 
 
 def test_a_file_cut_short_anywhere_is_damaged(read):

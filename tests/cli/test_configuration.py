@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from potstill.cli.configuration import UserSettings, apply_hub, load_configuration
+from potstill.cli.configuration import UserSettings, apply_compile, apply_hub, load_configuration
 from potstill.errors import ConfigError
 from potstill.files import write_text
 from potstill.hub.mirrors import mirrors
+from potstill.models.compile_cache import compile_cache_folder
 
 
 def write_user_file(folder: Path, text: str) -> Path:
@@ -29,6 +30,7 @@ def test_environment_wins_over_file_and_file_over_default(
         "paths.runs": str(path),
         "device.name": "default",
         "device.threads": "POTSTILL_DEVICE_THREADS",
+        "compile.cache": "default",
         "hub.endpoint": "default",
         "hub.mirrors": "default",
         "hub.modelscope_mirrors": "default",
@@ -132,3 +134,20 @@ def test_mirrors_of_the_file_go_where_the_hub_reads_them_and_the_environment_win
     apply_hub(hub)
     assert mirrors("POTSTILL_HUB_MIRRORS") == ["https://a", "https://b"]
     assert mirrors("POTSTILL_HUB_MODELSCOPE_MIRRORS") == ["https://d", "https://e"]
+
+
+def test_the_folder_for_packed_weights_goes_where_models_are_loaded_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Set and taken back at the end, because it is set below.
+    monkeypatch.setenv("POTSTILL_COMPILE_CACHE", "")
+    assert load_configuration().settings.compile.cache is None
+    monkeypatch.delenv("POTSTILL_COMPILE_CACHE")
+    write_user_file(tmp_path, '[compile]\ncache = "/of/the/file"\n')
+    apply_compile(load_configuration().settings.compile)
+    assert compile_cache_folder() == Path("/of/the/file")
+    monkeypatch.setenv("POTSTILL_COMPILE_CACHE", "/of/the/environment")
+    configuration = load_configuration()
+    apply_compile(configuration.settings.compile)
+    assert compile_cache_folder() == Path("/of/the/environment")
+    assert configuration.origins["compile.cache"] == "POTSTILL_COMPILE_CACHE"

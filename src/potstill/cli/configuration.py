@@ -46,6 +46,16 @@ class DeviceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompileSettings:
+    """What is kept of a model that was made ready for the CPU.
+
+    cache  the folder for packed weights, which the next start maps into memory; left out: none are kept
+    """
+
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
     """Where models come from; the hub library's own variables HF_ENDPOINT and HF_HUB_OFFLINE win.
 
@@ -65,13 +75,15 @@ class HubSettings:
 class UserSettings:
     """What `potstill.toml` may hold.
 
-    paths   where things are kept
-    device  what models run on
-    hub     where models come from
+    paths    where things are kept
+    device   what models run on
+    compile  what is kept of models that were made ready
+    hub      where models come from
     """
 
     paths: PathSettings = field(default_factory=PathSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
+    compile: CompileSettings = field(default_factory=CompileSettings)
     hub: HubSettings = field(default_factory=HubSettings)
 
 
@@ -121,6 +133,12 @@ def apply_hub(hub: HubSettings) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+def apply_compile(settings: CompileSettings) -> None:
+    """Hand the folder to whatever loads models, which reads it from the environment."""
+    if settings.cache is not None:
+        os.environ.setdefault("POTSTILL_COMPILE_CACHE", str(settings.cache))
+
+
 def known_keys() -> list[str]:
     table = to_table(UserSettings())
     return [f"{name}.{key}" for name, inner in table.items() for key in inner]
@@ -156,6 +174,8 @@ def _from_environment(name: str, key: str, text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind is bool:
         return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
+    if kind == Path | None:
+        return text or None
     if kind == int | None:
         return int(text) if text.strip().isdecimal() else text
     return text

@@ -120,10 +120,12 @@ def _refuse_without_bench(bench: bool, **options: object) -> None:
 def _resolve(name: str, revision: str | None, quiet: bool) -> "LocalModel":
     import sys
 
-    from potstill.cli.configuration import apply_hub, load_configuration
+    from potstill.cli.configuration import apply_compile, apply_hub, load_configuration
     from potstill.progress import progress_for
 
-    apply_hub(load_configuration().settings.hub)
+    user = load_configuration().settings
+    apply_hub(user.hub)
+    apply_compile(user.compile)
     from potstill.hub.resolve import resolve
 
     return resolve(name, revision=revision, progress=progress_for(sys.stderr, quiet=quiet))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.cli.configuration import UserSettings, apply_hub
+from potstill.cli.configuration import UserSettings, apply_compile, apply_hub
 from potstill.cli.output import format_bytes, print_json, print_table, printable, say
 from potstill.locks import locked
 from potstill.progress import format_duration, progress_for
@@ -99,6 +99,7 @@ def with_device(recipe: "Recipe", user: UserSettings) -> "Recipe":
     run = recipe.run
     run = replace(run, device=run.device or user.device.name, threads=run.threads or user.device.threads)
     apply_hub(user.hub)
+    apply_compile(user.compile)
     from potstill.devices import default_device, use_threads
 
     default_device(run.device)

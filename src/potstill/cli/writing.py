@@ -42,11 +42,12 @@ class Writer:
 
 
 def use_machine(device: str | None, threads: int | None) -> str | None:
-    """Hub and threads as the options or the user's settings say; returns the device they name."""
-    from potstill.cli.configuration import apply_hub, load_configuration
+    """Hub, compile cache and threads as options or the user's settings say; returns the device they name."""
+    from potstill.cli.configuration import apply_compile, apply_hub, load_configuration
 
     user = load_configuration().settings
     apply_hub(user.hub)
+    apply_compile(user.compile)
     from potstill.devices import use_threads
 
     use_threads(threads or user.device.threads)
@@ -61,8 +62,13 @@ def open_writer(
     changes: Mapping[str, Any],
     progress: Progress,
     revision: str | None = None,
+    draft: str | None = None,
+    index: Path | None = None,
 ) -> Writer:
-    """The model called `name`; `changes` are sampling parameters that are not None and win over its own."""
+    """The model called `name`; `changes` are sampling parameters that are not None and win over its own.
+
+    A `draft` that may read an `index` makes it write faster.
+    """
     from potstill.engine.load import load_generator
     from potstill.engine.params import EngineParams
     from potstill.hub.resolve import resolve
@@ -70,12 +76,24 @@ def open_writer(
     given = {key: value for key, value in changes.items() if value is not None}
     # What is wrong in the command is told before a model is fetched for it.
     kind, _ = dtype_name(dtype), SamplingParams(**given)
+    _check_draft(draft, index)
     model = resolve(name, revision=revision, progress=progress)
     card = read_card(model.path) if model.path.is_dir() else None
     sampling = replace(card.sampling if card else SamplingParams(), **given)
     params = EngineParams(max_batch=max(EngineParams().max_batch, sampling.num_beams))
-    generator = load_generator(model.path, dtype=kind, device=device, params=params)
+    generator = load_generator(
+        model.path, dtype=kind, device=device, params=params, draft=draft, index=index, progress=progress
+    )
     return Writer(name, generator, card, sampling)
+
+
+def _check_draft(draft: str | None, index: Path | None) -> None:
+    from potstill.engine.drafts.load import check_kind
+
+    if draft is not None:
+        check_kind(draft, has_index=index is not None)
+    elif index is not None:
+        raise UsageError("--index is read by a draft. Add --draft infinigram, or leave it out.")
 
 
 def show_completions(writer: Writer, prompts: Sequence[str], *, as_json: bool) -> bool:

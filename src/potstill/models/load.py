@@ -69,7 +69,12 @@ def _load_gguf(path: Path, dtype: torch.dtype, device: torch.device | str) -> De
 
     return fill(
         empty(partial(Decoder, config)),
-        GgufSource(file, apart=frozenset([ROPE_FACTORS]), is_transposed=partial(is_transposed, config)),
+        GgufSource(
+            file,
+            dtype=dtype,
+            apart=frozenset([ROPE_FACTORS]),
+            is_transposed=partial(is_transposed, config),
+        ),
         str(path),
         dtype=dtype,
         device=device,
