@@ -20,15 +20,17 @@ def load_generator(
     params: EngineParams | None = None,
     draft: str | None = None,
     index: Path | None = None,
+    compile_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> EngineGenerator:
     """The model in a folder in Hugging Face layout or in a GGUF file; `device` None is the best one here.
 
     `draft` is one of `potstill.engine.drafts.load.KINDS`, `index` the folder that it may read; `progress` is
-    of a draft model that is fetched.
+    of a draft model that is fetched; `compile_cache` is where packed weights are kept, as for `load_lm`.
     """
     params = params or EngineParams()
-    model, tokenizer = load_lm(path, dtype=dtype, device=default_device(device), params=params)
+    place = default_device(device)
+    model, tokenizer = load_lm(path, dtype=dtype, device=place, params=params, compile_cache=compile_cache)
     drafter = None
     if draft is not None:
         drafter = load_drafter(

@@ -8,10 +8,11 @@ from potstill.errors import UsageError
 
 # What callers of transformers bring along, and what to do instead.
 _INSTEAD = {
-    "assistant_model": "Draft models are not given to a pipeline yet.",
+    "assistant_model": "pipeline(..., draft='model:MODEL') takes a draft model.",
     "clean_up_tokenization_spaces": "Texts come as their tokens spell them; leave it out.",
     "device_map": "Name the device: device='auto', 'cpu' or 'cuda:0'.",
     "framework": "There is one; leave it out.",
+    "force_words_ids": "contains=['...'] takes the words themselves.",
     "function_to_apply": "It goes with the scores of an encoder's head.",
     "generation_config": "Give its fields as arguments, such as max_new_tokens=50.",
     "handle_long_generation": "max_input_tokens=N keeps the last N tokens of a text that is gone on from.",
@@ -22,6 +23,7 @@ _INSTEAD = {
     "min_new_tokens": "A text cannot be kept from ending; prompt for a longer one.",
     "model_kwargs": "Give what is in it as arguments.",
     "num_workers": "Texts are tokenized beside the model; leave it out.",
+    "prompt_lookup_num_tokens": "pipeline(..., draft='prompt-lookup') guesses from the prompt.",
     "padding": "Nothing is padded here; leave it out.",
     "return_all_scores": "top_k=None gives the scores of all labels.",
     "return_tensors": "Texts are returned as texts.",

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from potstill.devices import default_device
 from potstill.errors import UsageError
 from potstill.lm.load import load_runner
 from potstill.models.runner import DecoderRunner
+from potstill.pipelines.place import Place
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
-from potstill.types import DtypeName
 
 
 class DecoderStates:
@@ -52,5 +53,6 @@ class DecoderStates:
         return wholes
 
 
-def load_decoder_states(path: Path, *, dtype: DtypeName, device: torch.device) -> DecoderStates:
-    return DecoderStates(load_runner(path, dtype, device), load_tokenizer(path))
+def load_decoder_states(path: Path, place: Place) -> DecoderStates:
+    device = default_device(place.device)
+    return DecoderStates(load_runner(path, place.dtype, device, place.compile_cache), load_tokenizer(path))

@@ -28,8 +28,8 @@ class Pipeline:
         model: str,
         held: Held[Any],
         job: Job,
-        *,
         batch_size: int,
+        *,
         defaults: Mapping[str, Any],
         progress: Progress,
     ) -> None:

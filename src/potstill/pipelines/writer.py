@@ -8,9 +8,10 @@ from potstill.engine.generator import EngineGenerator
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.models.registry import read_table
+from potstill.pipelines.place import Place
+from potstill.progress import Progress
 from potstill.tasks.student import StudentCard, read_card
 from potstill.tokenization.tokenizer import Tokenizer
-from potstill.types import DtypeName
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,18 @@ class Writer:
         return len(self.tokenizer.encode(prompt)) + self.encodes_prompt
 
 
-def open_writer(path: Path, *, dtype: DtypeName, device: str | None, max_batch: int) -> Writer:
+def open_writer(path: Path, place: Place, progress: Progress) -> Writer:
     """The model in a folder in Hugging Face layout or in a GGUF file."""
-    params = EngineParams(max_batch=max_batch)
-    generator = load_generator(path, dtype=dtype, device=device, params=params)
+    generator = load_generator(
+        path,
+        dtype=place.dtype,
+        device=place.device,
+        params=EngineParams(max_batch=place.max_batch),
+        draft=place.draft,
+        index=place.index,
+        compile_cache=place.compile_cache,
+        progress=progress,
+    )
     return Writer(generator, read_card(path) if path.is_dir() else None, _prefixes(path))
 
 

@@ -149,8 +149,9 @@ class WritingCall:
 
     @property
     def _strips(self) -> bool:
-        """An answer is a text of its own; what goes on does so in the middle of a line."""
-        return self.task.kind != "text-generation"
+        """An answer is a text of its own; what goes on does so in the middle of a line, and what a grammar
+        wants is all of it."""
+        return self.task.kind != "text-generation" and self.steering.grammar is None
 
 
 def _length(arguments: Mapping[str, Any]) -> Length:
