@@ -6,7 +6,7 @@ from engine.tiny_decoder import tiny_decoder
 from models.t5_reference import saved_t5
 from potstill.corpus.vocabulary import ByteVocabulary, TokenizerVocabulary
 from potstill.engine.drafts.decoder_draft import DecoderDraft
-from potstill.engine.drafts.load import KINDS, check_draft, load_drafter
+from potstill.engine.drafts.load import KINDS, check_kind, load_drafter
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.errors import ModelMissing, UsageError
@@ -97,7 +97,7 @@ def test_an_unknown_kind_is_told_which_there_are(models, kind):
     if not kind.startswith("model:M"):
         assert "prompt-lookup, infinigram, lookahead, model:MODEL, staged:MODEL" in str(refusal.value)
         with pytest.raises(UsageError, match="There is no draft"):
-            check_draft(kind)
+            check_kind(kind, has_index=False)
 
 
 def test_a_draft_model_of_another_vocabulary_is_refused_before_its_weights_are_read(models):

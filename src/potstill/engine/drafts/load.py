@@ -18,15 +18,6 @@ _OF_A_MODEL = ("model", "staged")
 _WITH_INDEX = ("infinigram", "staged")
 
 
-def check_draft(kind: str, index: Path | None = None) -> None:
-    """UsageError for an unknown kind, and for an index that it would not read; MODEL is not looked for."""
-    name, colon, model = kind.partition(":")
-    if (f"{name}:MODEL" if colon else name) not in KINDS or (colon and not model):
-        raise UsageError(f"There is no draft {kind!r}. Drafts are {', '.join(KINDS)}.")
-    if index is not None and name not in _WITH_INDEX:
-        raise UsageError(f"The draft {kind} reads no index. Leave it out, or draft with infinigram.")
-
-
 def load_drafter(
     kind: str,
     *,
@@ -49,20 +40,6 @@ def load_drafter(
     vocabulary.
     """
     check_kind(kind, has_index=index is not None)
-    name, _, model = kind.partition(":")
-    if name not in _OF_A_MODEL:
-        return _without_model(name, tokenizer, vocab_size, index)
-    inner = None
-    if name == "staged":
-        inner_kind = "prompt-lookup" if index is None else "infinigram"
-        inner = _without_model(inner_kind, tokenizer, vocab_size, index)
-    target = _Target(tokenizer, vocab_size, encodes_prompt)
-    return _model_draft(model, inner, target, params, dtype, device, progress or Silent())
-
-
-def check_kind(kind: str, *, has_index: bool) -> None:
-    """UsageError for what no drafter is called, and for an index that none would read."""
-    check_draft(kind, index)
     name, _, model = kind.partition(":")
     if name not in _OF_A_MODEL:
         return _without_model(name, tokenizer, vocab_size, index)
