@@ -54,9 +54,9 @@ class LetterModel:
         return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).astype(np.float32)
 
 
-def generator_of(tokenizer, *, drafter=None, **params):
+def generator_of(tokenizer, *, drafter=None, lexical=None, **params):
     engine = Engine(Stateless(LetterModel(tokenizer)), EngineParams(**params), tokenizer.eos_ids, drafter)
-    return EngineGenerator(engine, tokenizer)
+    return EngineGenerator(engine, tokenizer, lexical)
 
 
 CLAUSES = (
@@ -138,16 +138,17 @@ def test_what_cannot_be_met_is_refused_before_any_work(tokenizer):
     assert not generator.engine.has_work
 
 
-def found(recalling_decoder, num_blocks, **params):
+def found(recalling_decoder, num_blocks, lookahead_steps=0, **params):
     """What lexical searches over 50 tokens find, and how often one was put out."""
     vocabulary = Letters(*(f" {chr(97 + index % 26)}" * (1 + index // 26) for index in range(50)))
     rules = [LexicalRules(clauses, vocabulary) for clauses in WORDS]
     engine = Engine(recalling_decoder(num_blocks=num_blocks), EngineParams(**params), [49])
     sampling = SamplingParams(max_tokens=16, num_beams=4, n=2)
+    lexical = LexicalParams(prune_factor=20, lookahead_steps=lookahead_steps)
     sequences = []
     for index, one in enumerate(rules):
         beams = BeamParams.of(sampling, engine.eos_ids)
-        strategy = LexicalSearch(beams, one, LexicalParams(prune_factor=20), NeverStop())
+        strategy = LexicalSearch(beams, one, lexical, NeverStop())
         sequences.append(engine.add([index] * 5, sampling, strategy=strategy))
     while engine.has_work:
         engine.step()
@@ -168,5 +169,20 @@ def test_searches_that_are_put_out_or_run_in_turns_find_the_same(recalling_decod
     texts, num_preemptions = found(recalling_decoder, 400, max_batch=12)
     assert num_preemptions == 0
     assert found(recalling_decoder, 400, max_batch=4) == (texts, 0)
+    with_lookahead = found(recalling_decoder, 400, 3, max_batch=12)
+    assert found(recalling_decoder, 400, 3, max_batch=4) == with_lookahead
     short_of_blocks, num_preemptions = found(recalling_decoder, 25, max_batch=12)
     assert short_of_blocks == texts and num_preemptions > 0
+
+
+@pytest.mark.parametrize("grammar", [None, Grammar("regex", "[abc .]+")])
+def test_lookahead_in_a_batch_finds_what_it_finds_alone(tokenizer, grammar):
+    lexical = LexicalParams(lookahead_steps=3, prune_factor=None)
+    sampling = SamplingParams(max_tokens=14, num_beams=6)
+    requests = [
+        TextRequest("ab" * index + "c", sampling, grammar, clauses) for index, clauses in enumerate(CLAUSES)
+    ]
+    together = dict(generator_of(tokenizer, lexical=lexical).complete(requests))
+    for index, request in enumerate(requests):
+        ((_, one),) = generator_of(tokenizer, lexical=lexical).complete([request])
+        assert together[index].token_ids == one.token_ids and holds(request.clauses, one.text)

@@ -102,14 +102,7 @@ class Engine:
             stop=NeverStop() if strategy or stop is None else stop,
             constraint=constraint,
         )
-        group = Group(
-            rows=[sequence],
-            arrival=sequence.sequence_id,
-            priority=priority,
-            most_rows=params.num_beams,
-            search=Search.of(sequence, strategy) if strategy else None,
-        )
-        self._scheduler.add(group)
+        self._scheduler.add(_group_of(sequence, strategy, priority))
         return sequence
 
     def cancel(self, sequence: Sequence) -> None:
@@ -216,6 +209,7 @@ class Engine:
             self._take(sequence, tokens)
         for sequence, look in looks.items():
             self._search_of(sequence).looks[sequence] = look
+            self._scheduler.end_draft(sequence)
         return None
 
     def _take(self, sequence: Sequence, tokens: Many[DrawnToken]) -> None:
@@ -280,6 +274,16 @@ class Engine:
         self.stats.num_preemptions = self._scheduler.num_preemptions
         self.stats.num_blocks_used = self._blocks.num_blocks - self._blocks.num_free
         self.stats.total_s += perf_counter() - started
+
+
+def _group_of(sequence: Sequence, strategy: Strategy | None, priority: int) -> Group:
+    return Group(
+        rows=[sequence],
+        arrival=sequence.sequence_id,
+        priority=priority,
+        most_rows=sequence.sampling.num_beams,
+        search=Search.of(sequence, strategy) if strategy else None,
+    )
 
 
 def _check_added(params: SamplingParams, priority: object) -> None:

@@ -59,9 +59,16 @@ class Candidates:
     """Made anew for every step of a search."""
 
     def __init__(
-        self, live: Sequence[LexicalBeam], found: Sequence[Continuations], eos_ids: frozenset[int], width: int
+        self,
+        live: Sequence[LexicalBeam],
+        found: Sequence[Continuations],
+        rows: Sequence[int],
+        eos_ids: frozenset[int],
+        width: int,
     ) -> None:
-        self._live, self._found, self._eos_ids, self._width = live, found, eos_ids, width
+        """Of the `live` texts only those at `rows` go on."""
+        self._live, self._found, self._rows = live, found, rows
+        self._eos_ids, self._width = eos_ids, width
 
     def best(self, num_left: int, prune_factor: int | None) -> list[Candidate]:
         """Those to choose from, the best first: at the strictest level that leaves any."""
@@ -75,18 +82,18 @@ class Candidates:
         """The best of all; of each text its own best and those that advance a phrase, as far as their rank
         among all tokens of this step allows."""
         everyone = sorted(
-            (one for row in range(len(self._live)) for one in self._of_row(row, room)),
+            (one for row in self._rows for one in self._of_row(row, room)),
             key=lambda one: -one.score,
         )
         bound = self._bound(prune_factor)
         return [one for place, one in enumerate(everyone) if place < self._width or one.score > bound]
 
     def _of_row(self, row: int, room: Room) -> Iterator[Candidate]:
-        parent, (token_ids, scores, logprobs) = self._live[row], self._found[row]
+        parent, found = self._live[row], self._found[row]
         advancing = set(parent.state.advancing())
         seen: set[int] = set()
         num_own = 0
-        for token_id, score, logprob in zip(token_ids, scores, logprobs, strict=True):
+        for token_id, score, logprob in zip(found.token_ids, found.scores, found.logprobs, strict=True):
             if token_id in seen or score == -math.inf:
                 continue
             if num_own >= self._width and token_id not in advancing and token_id not in self._eos_ids:
@@ -102,7 +109,6 @@ class Candidates:
         """The score of the rank from which on candidates are left out; equals have one rank."""
         if prune_factor is None:
             return -math.inf
-        both = zip(self._live, self._found, strict=True)
-        totals = {parent.score + score for parent, one in both for score in one.scores}
+        totals = {self._live[row].score + score for row in self._rows for score in self._found[row].scores}
         ranked = nlargest(prune_factor, totals)
         return ranked[-1] if len(ranked) == prune_factor else -math.inf

@@ -13,8 +13,9 @@ class LexicalParams:
     prune_factor     >= 1: tokens that advance a phrase, and a text's own likeliest, are left out from this
                      rank on among all of a step; none where all are kept
     sat_tolerance    >= 0: texts that meet so many clauses fewer than the best are kept
-    lookahead_steps  [0, 16] tokens each candidate is followed greedily, to see how likely the open phrases
-                     become (Lu et al. 2022, arXiv:2112.08726); 0 looks at none
+    lookahead_steps  [0, 16] tokens each text is followed greedily, to see how likely the open phrases become
+                     (Lu et al. 2022, arXiv:2112.08726), before the better half of the texts goes on; with 0
+                     all go on. Fewer where a step has no room for them
     alpha            [0, 10]: how much that likelihood counts
     """
 

@@ -9,11 +9,13 @@ tokens for the phrases still wanted is no candidate, so in the end nothing but t
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
+from math import isfinite
 
 from potstill.constraints.lexical import LexicalRules, LexicalState
 from potstill.engine.beam import BeamParams, Fork, Hypothesis
 from potstill.engine.lexical_candidates import Candidate, Candidates, LexicalBeam
+from potstill.engine.lexical_lookahead import Rollouts, future, named_along
 from potstill.engine.lexical_params import LexicalParams
 from potstill.engine.looked_at import Continuations, LookedAt
 from potstill.engine.sequence import StopRule
@@ -33,18 +35,32 @@ class LexicalSearch:
         self._rules, self._lexical = rules, lexical
         self._finished: list[Hypothesis] = []
         self._unmet: list[Hypothesis] = []
+        self._rollouts = Rollouts(lexical.lookahead_steps, params.eos_ids)
         self._num_tokens = 0
 
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place`."""
         num_likeliest = max(self.params.num_looked_at, self._lexical.prune_factor or 0)
-        return LookedAt(num_likeliest, (*self.live[place].state.advancing(), *sorted(self.params.eos_ids)))
+        state, guessed_ids = self.live[place].state, self._rollouts.guess(place)
+        named = named_along(state, guessed_ids) if self._lexical.lookahead_steps else state.advancing()
+        return LookedAt(num_likeliest, (*named, *sorted(self.params.eos_ids)), guessed_ids)
 
-    def advance(self, found: Sequence[Continuations]) -> list[Fork]:
-        """Take a step, told what each live text may go on with: how the new ones come from them, in order."""
+    def advance(self, found: Sequence[Continuations]) -> list[Fork] | None:
+        """Take a step, told what each live text may go on with: how the new ones come from them, in order.
+
+        None while their greedy tokens are not known far enough.
+        """
+        if not self._rollouts.look(found):
+            return None
+        rows = self._worth_following(found)
+        forks = self._chosen(found, rows)
+        self._rollouts.go_on(found, forks)
+        return forks
+
+    def _chosen(self, found: Sequence[Continuations], rows: Sequence[int]) -> list[Fork]:
         self._num_tokens += 1
         num_left = self.params.max_tokens - self._num_tokens
-        candidates = Candidates(self.live, found, self.params.eos_ids, self.params.num_beams)
+        candidates = Candidates(self.live, found, rows, self.params.eos_ids, self.params.num_beams)
         kept = self._near_the_best(candidates.best(num_left, self._lexical.prune_factor))
         forks: list[Fork] = []
         grown: list[LexicalBeam] = []
@@ -54,10 +70,10 @@ class LexicalSearch:
                 self._finish(beam, "stop")
             elif not num_left:
                 self._finish(beam, "length")
-            elif len(grown) < self.params.num_beams:
+            else:
                 forks.append(Fork(one.parent, one.token_id))
                 grown.append(beam)
-            elif not any(rest.is_eos for rest in kept):
+            if len(grown) == self.params.num_beams:
                 break
         self.live = grown
         self._keep_best()
@@ -67,6 +83,23 @@ class LexicalSearch:
     def best(self, count: int) -> list[Hypothesis]:
         """The best finished texts, the best first; those that meet less only where none meets all."""
         return (self._finished or self._unmet)[:count]
+
+    def _worth_following(self, found: Sequence[Continuations]) -> Sequence[int]:
+        """The texts that go on: all, or with lookahead the half that promises most."""
+        if not self._lexical.lookahead_steps:
+            return range(len(self.live))
+        ranks = {row: self._rank(row, found[row]) for row in range(len(self.live))}
+        groups: dict[int, list[int]] = {}
+        for row in sorted(ranks, key=lambda row: -ranks[row]):
+            groups.setdefault(self.live[row].state.holding, []).append(row)
+        turns = (one for turn in zip_longest(*groups.values()) for one in turn if one is not None)
+        return list(islice(turns, -(-self.params.num_beams // 2)))
+
+    def _rank(self, row: int, found: Continuations) -> float:
+        beam = self.live[row]
+        promise = future(beam.state, self._rollouts.path(row, found), found)
+        length: float = float(max(self._num_tokens, 1)) ** self.params.length_penalty
+        return beam.score / length + (self._lexical.alpha * promise if isfinite(promise) else 0.0)
 
     def _near_the_best(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that meet hardly fewer clauses than the one that meets most."""

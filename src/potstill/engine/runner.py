@@ -82,7 +82,7 @@ class CallRunner:
         drawn = self._drawn(
             [owners[index] for index in drawing], [rows[index] for index in drawing], logits[drawing]
         )
-        return Outcome(drawn, dict(zip((owners[index] for index in searching), looks, strict=True)))
+        return Outcome(drawn, _by_row([owners[index] for index in searching], looks))
 
     def _drawn(
         self, owners: Many[Sequence], rows: Many[DrawingRow], logits: Tensor
@@ -97,6 +97,14 @@ class CallRunner:
         for owner, *one in zip(owners, token_ids, logprobs, told, strict=True):
             tokens[owner].append(DrawnToken(*one))
         return tokens
+
+
+def _by_row(owners: Many[Sequence], looks: Many[Continuations]) -> dict[Sequence, Continuations]:
+    """What each row sees now, and with it what it sees after each token that was guessed."""
+    found: dict[Sequence, list[Continuations]] = {}
+    for owner, look in zip(owners, looks, strict=True):
+        found.setdefault(owner, []).append(look)
+    return {owner: first._replace(then=tuple(then)) for owner, (first, *then) in found.items()}
 
 
 def _drawing_rows(share: Share) -> Many[DrawingRow]:

@@ -18,6 +18,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from potstill.engine.block_manager import BlockManager
+from potstill.engine.drafts.draft import Draft
 from potstill.engine.group import Group
 from potstill.engine.params import EngineParams
 from potstill.engine.placement import Placement
@@ -252,6 +253,8 @@ class Scheduler:
 
     def _with_draft(self, share: Share) -> Share:
         sequence = share.sequence
+        if sequence.looked_at is not None:
+            sequence.draft = Draft(sequence.looked_at.guessed_ids)
         if not sequence.draft.token_ids:
             return share
         num_drafted = self._placement.cover_draft(sequence, max(self._budget, 0)) if share.num_logits else 0

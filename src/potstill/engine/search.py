@@ -33,8 +33,9 @@ class Strategy(Protocol):
         """What has to be known of the live text at `place` before the next `advance`."""
         ...
 
-    def advance(self, found: Many[Continuations]) -> list[Fork]:
-        """Told what each live text may go on with: how the new ones come from them, in order."""
+    def advance(self, found: Many[Continuations]) -> list[Fork] | None:
+        """Told what each live text may go on with: how the new ones come from them, in order; None where it
+        has to know more of the same ones first."""
         ...
 
     def best(self, count: int) -> list[Hypothesis]:
@@ -80,6 +81,8 @@ class Search:
         """Let rows go on, part and end; blocks (source, target) to be copied before the next step."""
         forks = self.beams.advance([self.looks[row] for row in self.rows])
         self.looks.clear()
+        if forks is None:
+            return self._look_again()
         if self.beams.is_finished:
             self._tell(self.beams.best(self.told.sampling.n))
             return []
@@ -89,9 +92,20 @@ class Search:
         self._ask()
         return pairs
 
+    def _look_again(self) -> list[tuple[int, int]]:
+        """The last position of each row is run once more, and other tokens behind it."""
+        for row in self.rows:
+            row.num_cached -= 1
+        self._ask()
+        return []
+
     def _ask(self) -> None:
         for place, row in enumerate(self.rows):
-            row.looked_at = self.beams.looked_at(place)
+            asked = self.beams.looked_at(place)
+            if row.constraint is not None:
+                num_valid = row.constraint.num_valid(asked.guessed_ids)
+                asked = asked._replace(guessed_ids=asked.guessed_ids[:num_valid])
+            row.looked_at = asked
 
     def _part(self, parents: Many[int], keeper: RowKeeper) -> list[tuple[int, int]]:
         """Rows for the texts that go on: the first child of each in its row, others in forks of it."""
