@@ -15,7 +15,7 @@ from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.followed_text import FollowedText
 from potstill.engine.drafts.growing_draft import GrowingDraft
 from potstill.engine.drafts.index_matches import IndexMatches
-from potstill.engine.drafts.text_matches import TextMatches
+from potstill.engine.drafts.text_matches import LONGEST_MATCH, TextMatches
 from potstill.errors import ConfigError
 from potstill.lm.context import Context
 from potstill.lm.infinigram import InfinigramModel
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from potstill.index.reader import Index
 
 # Measured as docs/speculation.md tells.
-LONGEST_MATCH = 32
 BIAS = 1
-BUDGET = 256
+BUDGET = 64
 
 
 class InfinigramDraftModel:

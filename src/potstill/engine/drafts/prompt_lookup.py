@@ -102,7 +102,7 @@ class NgramFollowers:
 
 
 class PromptLookup:
-    """A drafter that asks no model. A text costs memory as it grows, about 0.4 KiB a token."""
+    """A drafter that asks no model. A text costs memory as it grows, about 0.2 KiB a token."""
 
     def __init__(self, vocab_size: int, longest: int = 3) -> None:
         """`longest` >= 1: the most tokens that are looked for."""

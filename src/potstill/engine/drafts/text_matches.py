@@ -11,7 +11,7 @@ from typing import NamedTuple
 _ROOT = 0
 _NOWHERE = -1
 # A text that repeats itself without end has a suffix for each of its tokens; longer ones say no more.
-LONGEST_MATCH = 64
+LONGEST_MATCH = 32
 
 
 class TextMatch(NamedTuple):
