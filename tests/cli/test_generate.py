@@ -19,6 +19,9 @@ from potstill.types import Completion, Phrase, SamplingParams, TextRequest
 class Echo:
     """A generator that writes back what it was asked, and how."""
 
+    def __init__(self, draft: str | None = None) -> None:
+        self.draft = draft
+
     def complete(self, requests: list[TextRequest]) -> list[tuple[int, Completion]]:
         answers = [
             (index, self._answer(request)._replace(sample=sample))
@@ -33,12 +36,13 @@ class Echo:
         yield Piece(0, 0, "", done)
 
     def _answer(self, request: TextRequest) -> Completion:
-        return Completion(f" <{request.prompt}|{request.sampling.max_tokens}> ", (1, 2), "stop", -1.5)
+        prompt = f"{self.draft}: {request.prompt}" if self.draft else request.prompt
+        return Completion(f" <{prompt}|{request.sampling.max_tokens}> ", (1, 2), "stop", -1.5)
 
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, dtype, device, params: Echo())
+    monkeypatch.setattr("potstill.engine.load.load_generator", lambda path, **how: Echo(how.get("draft")))
 
 
 def make_model(folder: str, card: StudentCard | None = None) -> None:
@@ -162,3 +166,24 @@ def test_phrases_that_make_no_sense_are_refused_before_the_model_is_loaded(
     make_model("m")
     done = potstill("generate", "m", "one", *options)
     assert done.code == 2 and message in done.err
+
+
+def test_a_draft_is_loaded_with_the_model(potstill: Command, echo: None) -> None:
+    make_model("m")
+    done = potstill("generate", "m", "one", "--draft", "prompt-lookup", "--max-tokens", "5", "--quiet")
+    assert (done.code, done.out) == (0, " <prompt-lookup: one|5> \n"), done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--draft", "magic"), "no draft 'magic'. Drafts are prompt-lookup, infinigram"),
+        (("--draft", "lookahead", "--index", "i"), "lookahead reads no index"),
+        (("--index", "i"), "Add --draft infinigram"),
+    ],
+)
+def test_a_draft_that_makes_no_sense_is_refused_before_the_model_is_loaded(
+    potstill: Command, options: tuple[str, ...], told: str
+) -> None:
+    done = potstill("generate", "nobody/has-this", "one", *options)
+    assert done.code == 2 and told in " ".join(done.err.split())

@@ -13,6 +13,7 @@ from potstill.cli.phrases import Avoids, Contains, clauses_of
 
 if TYPE_CHECKING:
     from potstill.cli.writing import Writer
+    from potstill.types import Grammar
 
 Prompts = Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to go on from.")]
 MaxTokens = Annotated[int | None, typer.Option(metavar="N", help="New tokens at most.")]
@@ -46,6 +47,18 @@ GrammarFile = Annotated[
         "or a regular expression (.regex, .txt).",
     ),
 ]
+DraftKind = Annotated[
+    str | None,
+    typer.Option(
+        "--draft",
+        metavar="KIND",
+        help="Guess tokens and check several in a step, for the same texts sooner: prompt-lookup, infinigram, "
+        "lookahead, model:MODEL or staged:MODEL.",
+    ),
+]
+DraftIndex = Annotated[
+    Path | None, typer.Option("--index", metavar="DIR", help="An index that --draft infinigram reads.")
+]
 
 
 def generate(
@@ -63,6 +76,8 @@ def generate(
     contains: Contains = None,
     avoids: Avoids = None,
     grammar: GrammarFile = None,
+    draft: DraftKind = None,
+    index: DraftIndex = None,
     dtype: Dtype = None,
     device: Device = None,
     threads: Threads = None,
@@ -75,19 +90,24 @@ def generate(
     model gets the prompt as it is. Where a text does not meet what was asked of it, as where its tokens ran
     out before its grammar let it end, this is told and the exit code is 1.
     """
-    from potstill.cli.grammar_file import read_grammar
-
     _refuse_broken_characters([*prompts, *(stop or []), *(contains or []), *(avoids or [])])
     drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
-    clauses = clauses_of(contains, avoids)
-    if clauses or (num_beams is not None and num_beams > 1):
-        _refuse_drawing(drawing, "--contains and --avoids search" if clauses else "--num-beams searches")
-    form = read_grammar(grammar) if grammar else None
+    asked = {"clauses": clauses_of(contains, avoids), "grammar": _read_grammar(grammar)}
+    if asked["clauses"] or (num_beams is not None and num_beams > 1):
+        _refuse_drawing(
+            drawing, "--contains and --avoids search" if contains or avoids else "--num-beams searches"
+        )
     ends = {"max_tokens": max_tokens, "stop": tuple(stop) if stop else None}
     changes = {**drawing, **ends, "n": num_samples, "num_beams": num_beams}
-    machine = {"device": device, "threads": threads, "dtype": dtype}
+    machine = {"device": device, "threads": threads, "dtype": dtype, "draft": draft, "index": index}
     writer = _open(model, revision, changes, machine, quiet=quiet)
-    _write(replace(writer, grammar=form, clauses=clauses), prompts, as_json=json_)
+    _write(replace(writer, **asked), prompts, as_json=json_)
+
+
+def _read_grammar(path: Path | None) -> "Grammar | None":
+    from potstill.cli.grammar_file import read_grammar
+
+    return None if path is None else read_grammar(path)
 
 
 def _open(
@@ -103,6 +123,8 @@ def _open(
         progress=progress_for(sys.stderr, quiet=quiet),
         device=use_machine(machine["device"], machine["threads"]),
         dtype=machine["dtype"],
+        draft=machine["draft"],
+        index=machine["index"],
     )
 
 

@@ -129,21 +129,21 @@ class Speculation:
         asked = [row for row in asked if self._text(row).payoff.is_asked(len(row.output_ids))]
         if not asked:
             return
-        started = self._clock()
-        drafts = drafter.propose([self._request(row) for row in asked])
-        self._has_asked, self._draft_s = True, self._clock() - started
         most = max(self.payoff.most_drafted(len(rows)) // len(asked), 1)
+        started = self._clock()
+        drafts = drafter.propose([self._request(row, most) for row in asked])
+        self._has_asked, self._draft_s = True, self._clock() - started
         guesses = [self._sound(row, draft.cut(most)) for row, draft in zip(asked, drafts, strict=True)]
         if num_drafted := sum(len(guess.token_ids) for guess in guesses):
             price = self.payoff.price(len(rows), num_drafted)
             for row, guess in zip(asked, guesses, strict=True):
                 self._append(row, guess, price)
 
-    def _request(self, row: Sequence) -> DraftRequest:
+    def _request(self, row: Sequence, most: int) -> DraftRequest:
         return DraftRequest(
             text_id=row.sequence_id,
             context=row.drafted_context,
-            most_tokens=self._most_guessed(row),
+            most_tokens=min(most, self._most_guessed(row)),
             least_prob=self._text(row).length.threshold,
             sampling=row.sampling,
             uniforms=row.uniforms,
