@@ -15,7 +15,8 @@ from potstill.constraints.vocabulary import Vocabulary
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import Grammar
 
-_MOST_KEPT = 64
+# The states of a lexer may take 40 MB each.
+_MOST_KEPT = 32
 
 
 def check_grammar(grammar: Grammar) -> None:

@@ -13,7 +13,7 @@ TRIAL_STACK_BYTES = 1 << 20
 
 
 def parser_limits() -> LLParserLimits:
-    """A step's mask takes at most some tens of milliseconds, and the states of a lexer 100 MB.
+    """A step's mask takes at most some tens of milliseconds, and the states of a lexer 40 MB.
 
     Large lexemes are not worked out ahead over the vocabulary: for small ones it gains nothing, and for
     others it takes longer than a refusal may.

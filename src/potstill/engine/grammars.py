@@ -1,6 +1,5 @@
-"""The grammars that requests name, each compiled once."""
+"""The grammars that requests name, over an engine's tokenizer and the rows of its model."""
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from potstill.constraints.protocol import Constraint
@@ -11,27 +10,16 @@ from potstill.types import Grammar
 if TYPE_CHECKING:
     from potstill.constraints.compile import GrammarCompiler
 
-_MOST_KEPT = 256
-
 
 class Grammars:
-    """Compiles for one tokenizer and a decoder's rows; the grammars used last are kept."""
+    """Nothing is read before the first grammar comes."""
 
     def __init__(self, tokenizer: Tokenizer, decoder: BatchedDecoder) -> None:
         self._tokenizer, self._decoder = tokenizer, decoder
         self._compiler: GrammarCompiler | None = None
-        self._compiled: OrderedDict[Grammar, Constraint] = OrderedDict()
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """One for a new text; UsageError where the grammar is none, or too much."""
-        if grammar not in self._compiled:
-            self._compiled[grammar] = self._compile(grammar)
-        self._compiled.move_to_end(grammar)
-        if len(self._compiled) > _MOST_KEPT:
-            self._compiled.popitem(last=False)
-        return self._compiled[grammar].fork()
-
-    def _compile(self, grammar: Grammar) -> Constraint:
         if self._compiler is None:
             # Reading a whole vocabulary takes its time, and few requests have a grammar.
             from potstill.constraints.compile import GrammarCompiler
