@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from potstill.errors import DamagedError, UsageError
+from potstill.errors import DamagedError, MissingError, UsageError
 from potstill.files import write_text
 from potstill.journal import Journal
 from potstill.pipelines.chat_style import Turn
@@ -68,6 +68,8 @@ class Transcript:
     def _records(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             return []
+        if self._path.is_dir():
+            raise MissingError(f"{self._path} is a folder where a transcript's file is wanted.")
         if self._path.stat().st_size > MAX_TRANSCRIPT_BYTES:
             self._fail(f"it is larger than {MAX_TRANSCRIPT_BYTES:,} bytes")
         try:
