@@ -52,8 +52,8 @@ DraftKind = Annotated[
     typer.Option(
         "--draft",
         metavar="KIND",
-        help="Guess tokens and check several in a step, for the same texts sooner: prompt-lookup, infinigram, "
-        "lookahead, model:MODEL or staged:MODEL.",
+        help="Guess tokens and check several in a step, for the same texts sooner: prompt-lookup, "
+        "infinigram, lookahead, model:MODEL or staged:MODEL.",
     ),
 ]
 DraftIndex = Annotated[
@@ -92,8 +92,8 @@ def generate(
     """
     _refuse_broken_characters([*prompts, *(stop or []), *(contains or []), *(avoids or [])])
     drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
-    asked = {"clauses": clauses_of(contains, avoids), "grammar": _read_grammar(grammar)}
-    if asked["clauses"] or (num_beams is not None and num_beams > 1):
+    clauses, form = clauses_of(contains, avoids), _read_grammar(grammar)
+    if clauses or (num_beams is not None and num_beams > 1):
         _refuse_drawing(
             drawing, "--contains and --avoids search" if contains or avoids else "--num-beams searches"
         )
@@ -101,7 +101,7 @@ def generate(
     changes = {**drawing, **ends, "n": num_samples, "num_beams": num_beams}
     machine = {"device": device, "threads": threads, "dtype": dtype, "draft": draft, "index": index}
     writer = _open(model, revision, changes, machine, quiet=quiet)
-    _write(replace(writer, **asked), prompts, as_json=json_)
+    _write(replace(writer, grammar=form, clauses=clauses), prompts, as_json=json_)
 
 
 def _read_grammar(path: Path | None) -> "Grammar | None":
