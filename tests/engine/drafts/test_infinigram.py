@@ -1,11 +1,18 @@
+import json
 import random
 
 import pytest
 
 from engine.drafts.changing_texts import check_equals_definition, request
 from index.small_index import small_index
+from potstill.corpus.vocabulary import ByteVocabulary
 from potstill.engine.drafts.infinigram import InfinigramDraft
 from potstill.errors import ConfigError, UsageError
+from potstill.executors.local import InProcess
+from potstill.index.build import BuildSettings
+from potstill.index.fan_out import ShardedIndex
+from potstill.index.reader import Index
+from potstill.index.shard_build import build_shards
 
 
 def random_documents(rng, vocab_size, count=6):
@@ -58,6 +65,18 @@ def test_a_long_text_that_stands_in_the_index_is_followed_wherever_it_is_taken_u
     for length in (100, 101, 60, 150, 149):
         (draft,) = drafter.propose([request(document[:length], most_tokens=8)])
         assert draft.token_ids == tuple(document[length : length + 8])
+
+
+def test_an_index_that_is_asked_shard_by_shard_drafts_what_it_does_mapped_together(tmp_path):
+    documents = ["abcab", "cabcbab", "bcabc", "aabbcc"]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    settings, index = BuildSettings(memory_bytes=1 << 28), tmp_path / "index"
+    build_shards([tmp_path / "texts.jsonl"], index, ByteVocabulary(), settings, InProcess(), num_shards=2)
+    with Index.open(index) as mapped, ShardedIndex.open(index, executor="local") as far:
+        drafters = [InfinigramDraft(257, each, bias=0) for each in (mapped, far)]
+        for text in (b"ab", b"abcab", b"xab", b"abc", b"a"):
+            first, second = (drafter.propose([request(text)]) for drafter in drafters)
+            assert first == second and first[0].token_ids
 
 
 def test_a_forgotten_text_is_a_new_one():
