@@ -52,7 +52,9 @@ def chat(
     given = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
     changes = {name: defaults[name] if value is None else value for name, value in given.items()}
     progress = progress_for(sys.stderr, quiet=quiet)
-    machine = {"device": use_machine(device, threads), "dtype": dtype}
-    writer = open_writer(model, revision=revision, changes=changes, progress=progress, **machine)
+    where = use_machine(device, threads)
+    writer = open_writer(
+        model, device=where, dtype=dtype, changes=changes, progress=progress, revision=revision
+    )
     bot = chat_with(writer.generator, who, writer.sampling, transcript=transcript)
     raise typer.Exit(ChatSession(bot).run())
