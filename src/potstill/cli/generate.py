@@ -93,10 +93,7 @@ def generate(
     _refuse_broken_characters([*prompts, *(stop or []), *(contains or []), *(avoids or [])])
     drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
     clauses, form = clauses_of(contains, avoids), _read_grammar(grammar)
-    if clauses or (num_beams is not None and num_beams > 1):
-        _refuse_drawing(
-            drawing, "--contains and --avoids search" if contains or avoids else "--num-beams searches"
-        )
+    _refuse_drawing(drawing, searches=bool(clauses), num_beams=num_beams or 1)
     ends = {"max_tokens": max_tokens, "stop": tuple(stop) if stop else None}
     changes = {**drawing, **ends, "n": num_samples, "num_beams": num_beams}
     machine = {"device": device, "threads": threads, "dtype": dtype, "draft": draft, "index": index}
@@ -142,11 +139,13 @@ def _write(writer: "Writer", prompts: Sequence[str], *, as_json: bool) -> None:
         raise typer.Exit(PotstillError.exit_code)
 
 
-def _refuse_drawing(options: Mapping[str, object], why: str) -> None:
+def _refuse_drawing(options: Mapping[str, object], *, searches: bool, num_beams: int) -> None:
+    """What is said about drawing means nothing where phrases or beams are searched for."""
     from potstill.errors import UsageError
 
+    why = "--contains and --avoids search" if searches else "--num-beams searches"
     for name, value in options.items():
-        if value is not None:
+        if value is not None and (searches or num_beams > 1):
             raise UsageError(f"--{name.replace('_', '-')} is about drawing, and {why}. Drop one.")
 
 
