@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import tokenizers
 import torch
-from tokenizers import processors
+from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from models.encoder_reference import saved_encoder
 from models.t5_reference import saved_t5
 from potstill.files import read_json, write_json
-from tokenization.small_tokenizers import write_tokenizer
+from tokenization.small_tokenizers import LINES, write_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +27,13 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers = pytest.importorskip("transformers", reason="transformers is in the group `oracles`")
     folder = tmp_path_factory.mktemp("llama")
     config = transformers.LlamaConfig(
-        vocab_size=97,
+        vocab_size=320,
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=512,
         bos_token_id=0,
         eos_token_id=2,
         pad_token_id=1,
@@ -43,11 +43,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape)
     model.save_pretrained(folder)
-    write_tokenizer("byte bpe", folder)
-    # A BOS before a text, as Llama's, where RoBERTa's template ends it with EOS too.
-    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    backend.save(str(folder / "tokenizer.json"))
+    _write_byte_tokenizer(folder)
     return folder
 
 
@@ -78,3 +74,21 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved_encoder("roberta", "Model", folder)
     write_tokenizer("byte bpe", folder)
     return folder
+
+
+def _write_byte_tokenizer(folder: Path) -> None:
+    """With a token for every byte, so that it can write anything, and a BOS before a text."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<s>", "<pad>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(LINES * 2, trainer)
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    backend.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    write_json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast"})

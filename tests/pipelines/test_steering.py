@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import potstill
+from potstill.errors import UsageError
+from potstill.pipelines.steering import steering_of
+from potstill.types import Grammar, Phrase
+
+
+@pytest.mark.parametrize(
+    ("arguments", "grammar"),
+    [
+        ({}, None),
+        ({"regex": "a|b"}, Grammar("regex", "a|b")),
+        ({"choices": ["a", "b"]}, Grammar("choices", '["a", "b"]')),
+        ({"json_schema": {"type": "object"}}, Grammar("json_schema", '{"type": "object"}')),
+        ({"json_schema": "{}"}, Grammar("json_schema", "{}")),
+        ({"grammar": 'start: "a"'}, Grammar("lark", 'start: "a"')),
+        ({"grammar": Grammar("regex", "a")}, Grammar("regex", "a")),
+    ],
+)
+def test_a_grammar_is_named_by_its_kind(arguments, grammar) -> None:
+    assert steering_of(arguments).grammar == grammar
+
+
+def test_phrases_are_clauses_and_of_a_list_in_the_list_one_will_do() -> None:
+    clauses = steering_of({"contains": ["a", ["b", "c"]], "avoids": "d"}).clauses
+    assert clauses == ((Phrase("a"),), (Phrase("b"), Phrase("c")), (Phrase("d", is_wanted=False),))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"regex": "a", "choices": ["b"]}, "Drop one of them"),
+        ({"choices": "ab"}, "choices is 'ab'"),
+        ({"regex": 3}, "regex is 3"),
+        ({"contains": [3]}, "3 is no phrase"),
+        ({"avoids": [" "]}, "no phrase"),
+        ({"contains": ["a"], "do_sample": True}, "drawing is no search"),
+    ],
+)
+def test_what_is_no_grammar_or_phrase_is_refused(arguments, said) -> None:
+    with pytest.raises(UsageError, match=said):
+        steering_of(arguments)
+
+
+def test_texts_meet_what_they_are_held_to_or_say_what_they_do_not_meet(decoder: Path) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["cat", "dog"]}}, "required": ["a"]}
+    schema["additionalProperties"] = False
+    with potstill.pipeline("text2text-generation", model=decoder, device="cpu", max_new_tokens=40) as made:
+        (chosen,) = made("The", choices=["cat", "dog"])
+        assert chosen["generated_text"] in ("cat", "dog")
+        (table,) = made("The", json_schema=schema)
+        assert json.loads(table["generated_text"])["a"] in ("cat", "dog")
+        (held,) = made("The", contains=["cat"], max_new_tokens=20)
+        assert "cat" in held["generated_text"] and "unmet" not in held
+        (short,) = made("The", regex="[a-z]{30}", max_new_tokens=2)
+        assert short["unmet"]
+        assert "".join(made("The", choices=["cat", "dog"], stream=True)) == chosen["generated_text"]
