@@ -43,7 +43,10 @@ class Trial:
             except BrokenPipeError:
                 answer = b""
             if not answer:
-                return _cause(self._bury(worker, is_late=worker.poll() is None))
+                exit_code = self._bury(worker)
+                # By the next grammar its successor has started.
+                self._running()
+                return _cause(exit_code)
             told: str | None = json.loads(answer)
             return told
 
@@ -60,12 +63,11 @@ class Trial:
             weakref.finalize(self, _end, self._worker)
         return self._worker
 
-    def _bury(self, worker: subprocess.Popen[bytes], *, is_late: bool) -> int:
+    def _bury(self, worker: subprocess.Popen[bytes]) -> int:
         self._worker = None
-        if is_late:
-            # Its pipe closes a moment before it is seen to be dead.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return worker.wait(timeout=1)
+        # Its pipe closes a moment before it is seen to be dead; one that only took too long is not.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(timeout=0.1)
         _end(worker)
         return worker.returncode
 
