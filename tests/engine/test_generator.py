@@ -171,6 +171,18 @@ def test_ids_are_read_in_a_prompts_place(generator, tokenizer):
         generator.complete([too_long])
 
 
+@pytest.mark.parametrize("keeps_cache", [False, True])
+def test_a_cache_that_is_kept_spares_what_prompts_have_in_common(tokenizer, keeps_cache):
+    texts = {"lines: " * 9: " first", "lines: " * 9 + "first, and": " then"}
+    decoder = Stateless(Script(tokenizer, texts), num_blocks=32, block_size=16)
+    engine = Engine(decoder, EngineParams(), tokenizer.eos_ids)
+    asked = EngineGenerator(engine, tokenizer, keeps_cache=keeps_cache)
+    for prompt, text in texts.items():
+        ((_, found),) = asked.complete([TextRequest(prompt, SamplingParams())])
+        assert found.text == text
+    assert (engine.stats.num_prompt_tokens_shared > 0) == keeps_cache
+
+
 def test_no_requests_give_no_completions(generator):
     assert complete(generator) == {}
 

@@ -56,5 +56,7 @@ def chat(
     writer = open_writer(
         model, device=where, dtype=dtype, changes=changes, progress=progress, revision=revision
     )
+    # Every prompt begins as the one before, and nobody trains this model.
+    writer.generator.keeps_cache = True
     bot = chat_with(writer.generator, who, writer.sampling, transcript=transcript)
     raise typer.Exit(ChatSession(bot).run())

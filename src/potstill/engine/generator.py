@@ -30,10 +30,20 @@ class EngineGenerator:
 
     One call at a time, UsageError for a second: what is left unread of the first is given up when its
     iterator is closed.
+
+    keeps_cache   whether prompts begin with what the last calls have cached of them; for a model that nobody
+                  trains between calls
     """
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, lexical: LexicalParams | None = None) -> None:
-        self.engine, self.tokenizer = engine, tokenizer
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        lexical: LexicalParams | None = None,
+        *,
+        keeps_cache: bool = False,
+    ) -> None:
+        self.engine, self.tokenizer, self.keeps_cache = engine, tokenizer, keeps_cache
         self._phrases = Phrases(tokenizer, lexical or LexicalParams())
         self._grammars = Grammars(tokenizer, engine.decoder)
 
@@ -83,8 +93,9 @@ class EngineGenerator:
                 f"The engine still writes {self.engine.num_running + self.engine.num_waiting:,} texts of an "
                 f"earlier call. Read its iterator to the end, or close it, before the next."
             )
-        # The model may have been trained since the last call, and what it cached then would be stale.
-        self.engine.forget_cache()
+        if not self.keeps_cache:
+            # The model may have been trained since the last call, and what it cached then would be stale.
+            self.engine.forget_cache()
         return RequestFeed(self.engine, self.tokenizer, requests, self._grammars, self._phrases)
 
     def _checked(self, requests: Sequence[TextRequest]) -> Sequence[TextRequest]:
