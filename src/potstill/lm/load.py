@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 
+from potstill.devices import release_memory
 from potstill.errors import UsageError
 from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.encoder_decoder import EncoderDecoder
@@ -51,6 +52,8 @@ def load_lm(
     if architecture == "encoder":
         raise UsageError(f"{path} is an encoder, which reads texts and writes none. Name a decoder or a T5.")
     tokenizer = load_tokenizer(path)
+    # What a vocabulary of a quarter of a million was read through takes as much memory as a small model.
+    release_memory(collects=False)
     if architecture == "encoder_decoder":
         t5_runner = load_t5_runner(path, dtype, device, compile_cache)
         return EncoderDecoder(t5_runner, kv_bytes=params.kv_bytes, block_size=params.block_size), tokenizer

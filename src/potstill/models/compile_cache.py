@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from potstill import __version__
+from potstill.devices import release_memory
 from potstill.errors import DamagedError, DiskFull, LockedError, UsageError
 from potstill.files import writing
 from potstill.locks import locked
@@ -55,14 +56,14 @@ def kept_or_packed(
     `build` raises over packed weights is raised here.
     """
     if folder is None:
-        return build(Packing())
+        return _packed(build, Packing())
     key = weights_key(model, kind)
     path = folder / file_name(model, kind, key)
     kept = _built_from(path, key, build)
     if kept is not None:
         return kept
     packing = Packing()
-    built = build(packing)
+    built = _packed(build, packing)
     # A model that was written again in the meantime is not the one that was packed.
     if weights_key(model, kind) == key:
         _keep(path, key, packing.parts, max_bytes)
@@ -93,6 +94,13 @@ def _identity(file: Path) -> list[Any]:
             opened.seek(_HASHED_START_BYTES + (rest - 1) * sample // (_NUM_SAMPLES - 1) // 4096 * 4096)
             digest.update(opened.read(_SAMPLE_BYTES))
     return [file.name, status.st_size, status.st_mtime_ns, digest.hexdigest()]
+
+
+def _packed(build: Callable[[ProgramWeights], Runner], packing: Packing) -> Runner:
+    built = build(packing)
+    # What weights passed through on their way is as much again as some models.
+    release_memory(collects=False)
+    return built
 
 
 def _built_from(path: Path, key: str, build: Callable[[ProgramWeights], Runner]) -> Runner | None:
