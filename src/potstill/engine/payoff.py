@@ -1,7 +1,7 @@
 """Whether guesses are worth running, by what steps cost and what was kept. No torch here.
 
 In a step of B texts a token costs t(B) / B seconds, and a guess, kept or not, what t grows by. So a guess is
-run where the chance that it is kept is above its price, the second over the first.
+run where the chance that it is kept is well above its price, the second over the first.
 """
 
 from collections import deque
@@ -17,6 +17,8 @@ _NUM_CLAIMS = 10
 # A drafter's own word counts as much as so many guesses, and a guess is forgotten by and by.
 _TRUST, _FORGETTING = 8.0, 0.98
 _TEXT_TRUST, _TEXT_FORGETTING = 2.0, 0.9
+# What is worth just its price gains nothing, and the clock may err.
+_MARGIN = 1.2
 _SHORTEST_REST, _LONGEST_REST = 1, 64
 # The engine as a whole: a trial has so many steps, and ends when the time of so many plain steps is lost. A
 # pause is so many times as long as what was lost, so that little is lost of the whole.
@@ -73,7 +75,7 @@ class TextPayoff:
         """How many guesses, from the first on, are worth their price; where none is, the text rests."""
         luck = (self._kept + _TEXT_TRUST) / (self._expected + _TEXT_TRUST)
         kept = accumulate((min(chance * luck, 1.0) for chance in chances), mul)
-        num_worth = sum(1 for _ in takewhile(lambda chance: chance >= price, kept))
+        num_worth = sum(1 for _ in takewhile(lambda chance: chance >= price * _MARGIN, kept))
         if num_worth:
             self._rest.has_paid()
         elif chances:
