@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from potstill.index.reader import Index
 
 # Measured as docs/speculation.md tells.
-BIAS = 1
+BIAS = 2
 BUDGET = 64
 
 
