@@ -43,6 +43,7 @@ class LexicalRules:
         self._check_spelling()
         self._holding: dict[int, int] = {}
         self._ways: dict[tuple[int, bytes, int], tuple[_Way, ...]] = {}
+        self._nums_behind_words: dict[int, int] = {}
         self._nums_needed: dict[tuple[int, bytes, int], int] = {}
 
     @property
@@ -104,13 +105,20 @@ class LexicalRules:
         """Of the orders that begin with a way from here, the shortest; later phrases stand behind spaces."""
         if state.can_end:
             return 0
-        plans = [self._num_behind_words(state.open_clauses)]
+        plans = [self.num_behind_words(state.open_clauses)]
         for way in self.ways(state):
             # On to a longer word, a phrase that stands at the end now may be lost.
             end = state.after_all(way.token_ids)
             if not end.is_broken:
-                plans.append(len(way.token_ids) + self._num_behind_words(end.open_clauses))
+                plans.append(len(way.token_ids) + self.num_behind_words(end.open_clauses))
         return min(plans[1:] or plans)
+
+    def num_behind_words(self, open_clauses: int) -> int:
+        """Tokens that write a phrase of each clause behind whatever word or space: always enough."""
+        found = self._nums_behind_words.get(open_clauses)
+        if found is None:
+            found = self._nums_behind_words[open_clauses] = self._num_behind_words(open_clauses)
+        return found
 
     def _num_behind_words(self, open_clauses: int) -> int:
         total = 0
@@ -196,6 +204,12 @@ class LexicalState:
     def num_needed(self) -> int:
         """Tokens that are enough to make the open clauses hold, as far as phrases that come can."""
         return self.rules.num_needed(self)
+
+    def fits(self, num_tokens: int) -> bool:
+        """Whether so many tokens are enough for that; quicker than to count those that are needed."""
+        if self.rules.num_behind_words(self.open_clauses) <= num_tokens:
+            return True
+        return self.num_needed <= num_tokens
 
     def advancing(self) -> tuple[int, ...]:
         """The next token of every way to make an open clause hold."""

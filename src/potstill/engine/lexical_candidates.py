@@ -52,7 +52,7 @@ class Room(NamedTuple):
             return False
         if is_end or self.num_left == 0:
             return state.can_end or self.level == 1 and not is_end
-        return self.level == 1 or state.num_needed <= self.num_left
+        return self.level == 1 or state.fits(self.num_left)
 
 
 class Candidates:

@@ -22,6 +22,10 @@ from potstill.engine.sequence import StopRule
 from potstill.engine.stopping import WrittenText
 from potstill.types import FinishReason
 
+# Ranks are counted among so many of each text's likeliest tokens: to know more of them takes longer than to
+# follow the few that a rank counted too low lets through.
+_MOST_RANKED = 64
+
 
 class LexicalSearch:
     """Driven as `potstill.engine.beam.BeamSearch` is."""
@@ -40,7 +44,7 @@ class LexicalSearch:
 
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place`."""
-        num_likeliest = max(self.params.num_looked_at, self._lexical.prune_factor or 0)
+        num_likeliest = max(self.params.num_looked_at, min(self._lexical.prune_factor or 0, _MOST_RANKED))
         state, guessed_ids = self.live[place].state, self._rollouts.guess(place)
         named = named_along(state, guessed_ids) if self._lexical.lookahead_steps else state.advancing()
         return LookedAt(num_likeliest, (*named, *sorted(self.params.eos_ids)), guessed_ids)
