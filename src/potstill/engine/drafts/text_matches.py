@@ -63,16 +63,7 @@ class TextMatches:
         last, tail = self._last, self._tail
         new = self._add_state({}, self._len[last] + 1)
         before = self._lead(last, token_id, _NOWHERE, new)
-        split = _NOWHERE
-        if before == _NOWHERE:
-            self._link[new] = _ROOT
-        else:
-            found = self._next[before][token_id]
-            if self._len[before] + 1 == self._len[found]:
-                self._link[new] = found
-            else:
-                split = found
-                self._link[new] = self._split(before, token_id, found)
+        split = self._link_to_suffix(new, before, token_id)
         self._ids.append(token_id)
         self._pushed.append(_Pushed(last, tail, split))
         self._last, self._tail = new, self._tail_of(self._next[tail][token_id])
@@ -82,9 +73,8 @@ class TextMatches:
         """Take the last token back; there must be one."""
         self._add_to_counts(-1)
         token_id, (last, tail, split) = self._ids.pop(), self._pushed.pop()
-        new = self._last
+        new, clone = self._last, self._last + 1
         if split != _NOWHERE:
-            clone = new + 1
             self._link[split] = self._link[clone]
         before = self._unlead(last, token_id, new)
         if split != _NOWHERE:
@@ -133,6 +123,21 @@ class TextMatches:
             del following[state][token_id]
             state = links[state]
         return state
+
+    def _link_to_suffix(self, new: int, before: int, token_id: int) -> int:
+        """Link the state of the whole text; `before` is the longest suffix that this token followed earlier.
+
+        Returns the state that had to be split for it, if one had.
+        """
+        if before == _NOWHERE:
+            self._link[new] = _ROOT
+            return _NOWHERE
+        found = self._next[before][token_id]
+        if self._len[before] + 1 == self._len[found]:
+            self._link[new] = found
+            return _NOWHERE
+        self._link[new] = self._split(before, token_id, found)
+        return found
 
     def _split(self, before: int, token_id: int, found: int) -> int:
         """Part the shorter pieces of `found`, which end in one place more, from the longer ones."""
