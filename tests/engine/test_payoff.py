@@ -30,6 +30,11 @@ def test_guesses_are_run_while_the_chance_that_all_of_them_are_kept_is_above_the
     assert text.num_worth([], price=0.5, num_written=0) == 0 and text.is_asked(0)
 
 
+def test_a_draft_that_is_whole_is_worth_its_price_or_is_not_run():
+    assert TextPayoff().num_worth([0.5] * 4, price=0.19, num_written=0, is_whole=True) == 4
+    assert TextPayoff().num_worth([0.5] * 4, price=0.2, num_written=0, is_whole=True) == 0
+
+
 def test_a_text_whose_guesses_are_not_worth_it_is_left_alone_twice_as_long_each_time():
     text, num_written, asked = TextPayoff(), 0, []
     while num_written < 200:

@@ -71,11 +71,19 @@ class TextPayoff:
     def is_asked(self, num_written: int) -> bool:
         return num_written >= self._left_alone
 
-    def num_worth(self, chances: Sequence[float], price: float, num_written: int) -> int:
-        """How many guesses, from the first on, are worth their price; where none is, the text rests."""
+    def num_worth(
+        self, chances: Sequence[float], price: float, num_written: int, *, is_whole: bool = False
+    ) -> int:
+        """How many guesses, from the first on, are worth their price; where none is, the text rests.
+
+        Of a draft that `is_whole` all or none.
+        """
         luck = (self._kept + _TEXT_TRUST) / (self._expected + _TEXT_TRUST)
-        kept = accumulate((min(chance * luck, 1.0) for chance in chances), mul)
-        num_worth = sum(1 for _ in takewhile(lambda chance: chance >= price * _MARGIN, kept))
+        kept = list(accumulate((min(chance * luck, 1.0) for chance in chances), mul))
+        least = price * _MARGIN
+        num_worth = sum(1 for _ in takewhile(lambda chance: chance >= least, kept))
+        if is_whole:
+            num_worth = len(kept) if sum(kept) >= least * len(kept) else 0
         if num_worth:
             self._rest.has_paid()
         elif chances:

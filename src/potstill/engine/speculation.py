@@ -157,13 +157,14 @@ class Speculation:
             num_forced = len(row.draft.token_ids)
             num_valid = row.constraint.num_valid(row.draft.token_ids + token_ids)
             token_ids = token_ids[: max(num_valid - num_forced, 0)]
-        return Draft(token_ids, tuple(guessed.probs[: len(token_ids)]))
+        return Draft(token_ids, tuple(guessed.probs[: len(token_ids)]), guessed.is_whole)
 
     def _append(self, row: Sequence, guess: Draft, price: float) -> None:
         """Let the guesses that are worth their price follow what is forced."""
         text = self._text(row)
         chances = [self.payoff.chances.of(prob) for prob in guess.probs]
-        worth = guess.cut(text.payoff.num_worth(chances, price, len(row.output_ids)))
+        num_worth = text.payoff.num_worth(chances, price, len(row.output_ids), is_whole=guess.is_whole)
+        worth = guess.cut(num_worth)
         if not worth.token_ids:
             text.passed_over = guess
         row.draft = Draft(row.draft.token_ids + worth.token_ids, row.draft.probs + worth.probs)

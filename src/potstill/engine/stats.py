@@ -174,7 +174,8 @@ class EngineStats:
     def as_dict(self) -> Mapping[str, int | float]:
         """Every count and the shares worked out from them, for a report."""
         shares = ("mean_rows", "batch_fill", "prefix_hit_rate", "kv_bytes_used", "kv_bytes_peak")
-        return {**asdict(self), **{name: getattr(self, name) for name in (*shares, "tokens_per_second")}}
+        more = (*shares, "tokens_per_row", "acceptance_rate", "tokens_per_second")
+        return {**asdict(self), **{name: getattr(self, name) for name in more}}
 
     @property
     def _block_bytes(self) -> int:

@@ -9,14 +9,18 @@ from potstill.types import SamplingParams
 
 
 class Draft(NamedTuple):
-    """Tokens that may come next in a row, and how likely each is to its drafter, given those before it."""
+    """Tokens that may come next in a row, and how likely each is to its drafter, given those before it.
+
+    One that `is_whole` is run whole or not at all: its drafter learns from what is drawn at all of its places.
+    """
 
     token_ids: tuple[int, ...] = ()
     probs: tuple[float, ...] = ()
+    is_whole: bool = False
 
     def cut(self, num_tokens: int) -> "Draft":
         """The first of its tokens."""
-        return Draft(self.token_ids[:num_tokens], self.probs[:num_tokens])
+        return self._replace(token_ids=self.token_ids[:num_tokens], probs=self.probs[:num_tokens])
 
 
 class DraftRequest(NamedTuple):

@@ -183,4 +183,4 @@ class Lookahead:
                 break
             draft.add(token_id, prob)
             ids.append(token_id)
-        return draft.taken()
+        return draft.taken()._replace(is_whole=draft.num_tokens > 0)
