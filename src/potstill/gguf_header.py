@@ -215,7 +215,10 @@ class _HeaderReader:
         if len(texts) < count:
             self._fail(f"its texts run past byte {limit:,}")
         self._offset = offset
-        return [self._decoded(text) for text in texts]
+        try:
+            return list(map(bytes.decode, texts))
+        except UnicodeDecodeError as error:
+            return [self._decoded(error.object)]
 
     def _pass_strings(self, count: int) -> None:
         content, offset = self._content, self._offset

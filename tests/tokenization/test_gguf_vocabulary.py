@@ -89,6 +89,23 @@ def test_the_content_hash_follows_all_that_decides_the_cut(write_vocabulary):
     assert len(hashes) == 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokens": ["<unk>", "a", "ba", "b"]},
+        {"tokens": ["<unk>", "ab", "b", "a"]},
+        {"scores": [0.0, -1.0, -2.0, -4.0]},
+        {"token_type": [2, 1, 1, 4]},
+        {"unknown_token_id": 0},
+        {"bos_token_id": 1},
+    ],
+)
+def test_the_content_hash_tells_apart_what_differs_in_one_place(change):
+    metadata = {f"tokenizer.ggml.{name}": value for name, value in change.items()}
+    one, other = (GgufVocabulary.from_metadata(GOOD | more, Path("x")) for more in ({}, metadata))
+    assert one.content_hash() != other.content_hash()
+
+
 def read_vocabulary(path: Path) -> GgufVocabulary:
     return GgufVocabulary.from_metadata(read_header(path).metadata, path)
 

@@ -37,7 +37,7 @@ Runner = TypeVar("Runner")
 def compile_cache_folder(asked: Path | None = None) -> Path | None:
     """`asked`, else what POTSTILL_COMPILE_CACHE names; None, or an empty variable: nothing is kept."""
     if asked is not None:
-        return asked
+        return asked.expanduser()
     named = os.environ.get(VARIABLE, "")
     return Path(named).expanduser() if named else None
 

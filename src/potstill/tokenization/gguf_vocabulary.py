@@ -12,6 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers
 
@@ -22,7 +23,7 @@ from potstill.tokenization.merges import merges_by_score
 from potstill.tokenization.pre_tokenizers import byte_level_cuts
 
 # A new number makes every cached tokenizer be built again.
-_BUILD_VERSION = 1
+_BUILD_VERSION = 2
 _METASPACE = "\u2581"
 
 
@@ -59,9 +60,22 @@ class GgufVocabulary:
         return _MetadataReader(metadata, path).read()
 
     def content_hash(self) -> str:
-        parts = [_BUILD_VERSION, tokenizers.__version__, self.kind, self.cuts, self.tokens, self.scores]
-        parts += [self.kinds, self.merges, self.adds_space, self.bos_id, self.unknown_id]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        parts = [
+            _BUILD_VERSION,
+            tokenizers.__version__,
+            self.kind,
+            self.cuts,
+            len(self.tokens),
+            len(self.scores),
+        ]
+        parts += [len(self.merges), self.adds_space, self.bos_id, self.unknown_id]
+        digest = hashlib.sha256(json.dumps(parts).encode())
+        # The lists as JSON take longer than all else that is done with a vocabulary that was built before.
+        digest.update(np.array(self.scores, np.float64).tobytes() + np.array(self.kinds, np.int64).tobytes())
+        for texts in (self.tokens, self.merges):
+            digest.update(np.fromiter(map(len, texts), np.int64, len(texts)).tobytes())
+            digest.update("".join(texts).encode())
+        return digest.hexdigest()
 
 
 class _MetadataReader:
@@ -97,13 +111,13 @@ class _MetadataReader:
 
     def _scores(self, num_tokens: int) -> list[float]:
         scores = self._list("scores", float, num_tokens)
-        if not scores or any(score != score for score in scores):
+        if not scores or np.isnan(scores).any():
             self._fail("its vocabulary has no scores, or scores that are not numbers")
         return scores
 
     def _list(self, name: str, kind: type, length: int | None) -> list[Any]:
         values = self._metadata.get(f"tokenizer.ggml.{name}", [])
-        if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        if not isinstance(values, list) or set(map(type, values)) - {kind}:
             self._fail(f"tokenizer.ggml.{name} is not a list of {kind.__name__}")
         if values and length is not None and len(values) != length:
             self._fail(f"tokenizer.ggml.{name} has {len(values):,} entries for {length:,} tokens")
