@@ -32,7 +32,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, vocab_size: int) -> "Vocabulary":
-        """Over the model's `vocab_size` rows; 0.8 s for one of 262,144 tokens (one thread of a Zen 5)."""
+        """Over the model's `vocab_size` rows; about a second for 262,144 tokens (one thread of a Zen 5)."""
         tokenizer = tokenizer.without_prefix()
         end_ids = frozenset(token_id for token_id in tokenizer.eos_ids if token_id < vocab_size)
         spelled = _Spelled(tokenizer, max(vocab_size, tokenizer.vocab_size))
