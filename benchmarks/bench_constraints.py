@@ -6,7 +6,7 @@ texts without a grammar of the same lengths. Beside llama.cpp (Q8_0) with its ow
 schemas, and itself without. 200 items of CommonGen: the share of concepts that occur, log-probabilities a
 token beside a free search of as many beams, seconds a sentence.
 
-    python benchmarks/bench_constraints.py --data FOLDER [--llama-python ENV/bin/python] [--quick] [--out FILE]
+    python benchmarks/bench_constraints.py --data FOLDER [--llama-python ENV/bin/python] [--out FILE]
 """
 
 import argparse

@@ -8,10 +8,24 @@ from typing import Any
 
 SEED = 20_266
 _NAMES = (
-    "id name title city country price stock colour weight rating author year month status owner kind level "
-    "source target label note unit amount total currency email phone street code version"
-).split()
-_WORDS = "red green blue small large open closed active draft final north south east west".split()
+    *("id", "name", "title", "city", "country", "price", "stock", "colour", "weight", "rating", "author"),
+    *("year", "month", "status", "owner", "kind", "level", "source", "target", "label", "note", "unit"),
+    *("amount", "total", "currency", "email", "phone", "street", "code", "version"),
+)
+_WORDS = (
+    "red",
+    "green",
+    "blue",
+    "small",
+    "large",
+    "open",
+    "closed",
+    "active",
+    "draft",
+    "final",
+    "north",
+    "south",
+)
 
 
 def draw(count: int) -> list[dict[str, Any]]:

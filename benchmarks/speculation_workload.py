@@ -47,7 +47,7 @@ def prompts(kind: str, data: Path, encode: Encode, count: int, num_tokens: int =
 def domain_files(domain: str, data: Path, work: Path) -> list[Path]:
     """What the index of a domain is built from; nothing that a prompt was taken from."""
     if domain == "code":
-        return [path for path in _modules() if path not in set(_prompt_modules())]
+        return [path for path in _modules() if path not in set(prompt_modules())]
     folder = work / "news"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("bbc_news", "abc_news"):
@@ -68,7 +68,7 @@ def _summaries(data: Path, name: str, ask: str, encode: Encode) -> Iterator[str]
 
 
 def _code(encode: Encode) -> Iterator[str]:
-    for path in _prompt_modules():
+    for path in prompt_modules():
         lines, text = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), ""
         for line in lines:
             if len(encode(text + line)) > 400:
@@ -114,7 +114,7 @@ def _modules() -> Sequence[Path]:
     return sorted(path for path in library.glob("*.py") if path.stat().st_size > 8_000)
 
 
-def _prompt_modules() -> list[Path]:
+def prompt_modules() -> list[Path]:
     modules = list(_modules())
     random.Random(SEED).shuffle(modules)
     return modules[:32]
