@@ -16,11 +16,14 @@ from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.lexical_params import LexicalParams
 from potstill.engine.lexical_search import LexicalSearch
+from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.engine.sequence import NeverStop
 from potstill.errors import ConfigError, UsageError
+from potstill.hub.resolve import resolve
 from potstill.lm.context import Context
 from potstill.lm.stateless import Stateless
+from potstill.progress import Silent
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import Grammar, Phrase, SamplingParams, TextRequest
 
@@ -186,3 +189,19 @@ def test_lookahead_in_a_batch_finds_what_it_finds_alone(tokenizer, grammar):
     for index, request in enumerate(requests):
         ((_, one),) = generator_of(tokenizer, lexical=lexical).complete([request])
         assert together[index].token_ids == one.token_ids and holds(request.clauses, one.text)
+
+
+@pytest.mark.weights
+def test_the_embedded_model_writes_a_sentence_with_the_words_it_is_given():
+    path = resolve("gemma-3-270m", progress=Silent()).path
+    params = EngineParams(kv_bytes=64 << 20)
+    generator = load_generator(path, dtype="int8", device="cpu", params=params)
+    clauses = (
+        (Phrase("umbrella"), Phrase("umbrellas")),
+        (Phrase("bought"), Phrase("buys")),
+        (Phrase("weather", False),),
+    )
+    sampling = SamplingParams(max_tokens=24, num_beams=6, stop=("\n",))
+    ((_, text),) = generator.complete([TextRequest("The weather was bad, so", sampling, clauses=clauses)])
+    assert text.unmet == () and holds(clauses, text.text)
+    assert text.logprob / len(text.token_ids) > -4

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from potstill.constraints.formula import Formula, bits
 from potstill.constraints.phrase_matcher import PhraseMatcher
-from potstill.constraints.phrase_tokens import PhraseTokens, TokenIds, Vocabulary
+from potstill.constraints.phrase_tokens import PhraseTokens, PhraseVocabulary, TokenIds
 from potstill.errors import UsageError
 from potstill.types import Clauses
 
@@ -32,7 +32,7 @@ def check_clauses(clauses: Clauses) -> None:
 class LexicalRules:
     """What one request asks for, in one vocabulary: shared by all the texts that a search follows."""
 
-    def __init__(self, clauses: Clauses, vocabulary: Vocabulary) -> None:
+    def __init__(self, clauses: Clauses, vocabulary: PhraseVocabulary) -> None:
         """UsageError where no text can hold all clauses, as far as that is seen at once."""
         self.vocabulary = vocabulary
         self.formula = Formula.of(clauses)

@@ -10,7 +10,7 @@ from typing import Protocol
 TokenIds = tuple[int, ...]
 
 
-class Vocabulary(Protocol):
+class PhraseVocabulary(Protocol):
     """`potstill.tokenization.tokenizer.Tokenizer` without its prefix is one."""
 
     def encode(self, text: str) -> list[int]: ...
@@ -21,7 +21,7 @@ class Vocabulary(Protocol):
 class PhraseTokens:
     """Ways to write the phrases, which are counted from 0; None where the vocabulary has none."""
 
-    def __init__(self, vocabulary: Vocabulary, phrases: Sequence[str]) -> None:
+    def __init__(self, vocabulary: PhraseVocabulary, phrases: Sequence[str]) -> None:
         self._vocabulary, self._phrases = vocabulary, tuple(phrases)
         self._spaced = [self._written(" " + phrase) for phrase in phrases]
         self._plain = [self._plain_of(*one) for one in zip(phrases, self._spaced, strict=True)]

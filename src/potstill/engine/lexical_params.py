@@ -20,7 +20,7 @@ class LexicalParams:
     """
 
     num_beams: int = 8
-    prune_factor: int | None = 50
+    prune_factor: int | None = 200
     sat_tolerance: int = 2
     lookahead_steps: int = 0
     alpha: float = 0.25
