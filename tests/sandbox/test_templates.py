@@ -1,5 +1,6 @@
 """What hostile templates reach: nothing."""
 
+import itertools
 import re
 import time
 
@@ -35,7 +36,7 @@ def test_the_corpus_is_large():
     assert len(set(CORPUS)) >= 150 and min(len(WALKS), len(DETOURS), len(FLOODS)) >= 40
 
 
-@pytest.mark.parametrize("kind", ["walks", "detours", "floods"])
+@pytest.mark.parametrize("kind", ["walks", "detours", pytest.param("floods", marks=pytest.mark.slow)])
 def test_no_hostile_template_gets_anywhere(kind, renderer, monkeypatch, tmp_path):
     monkeypatch.setenv("POTSTILL_CANARY", CANARY)
     monkeypatch.chdir(tmp_path)
@@ -70,6 +71,17 @@ def test_no_hostile_template_gets_anywhere(kind, renderer, monkeypatch, tmp_path
 def test_a_template_that_was_stopped_is_told_why(source, reason, renderer):
     with pytest.raises(RefusedError, match=f"template was stopped: {reason}"):
         renderer.render(source, [VARIABLES])
+
+
+def test_every_filter_of_jinja_finds_what_it_imports(renderer):
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    values = ("'aé <b>'", "[1, 2]", "{'a': 1}", "1.5")
+    for name, value in itertools.product(ImmutableSandboxedEnvironment().filters, values):
+        try:
+            renderer.render("{{ %s | %s }}{{ %s | %s | list }}" % (value, name, value, name), [{}])  # noqa: UP031
+        except PotstillError as error:
+            assert "ModuleNotFound" not in str(error) and "ImportError" not in str(error), name
 
 
 def test_what_one_text_sets_the_next_does_not_find(renderer):

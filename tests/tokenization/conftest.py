@@ -43,6 +43,8 @@ def write_vocabulary(tmp_path: Path) -> WriteVocabulary:
         writer.add_unk_token_id(3)
         writer.add_pad_token_id(0)
         writer.add_add_space_prefix(settings.get("adds_space", False))
+        if "chat_template" in settings:
+            writer.add_chat_template(settings["chat_template"])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.close()

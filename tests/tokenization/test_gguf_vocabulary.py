@@ -31,6 +31,12 @@ def test_no_space_is_put_before_a_text_unless_the_file_says_so(write_vocabulary)
     assert pieces_of(load_tokenizer(write_vocabulary(PIECES, adds_space=True)), "he") == [" ", "he"]
 
 
+def test_the_files_chat_template_is_told_with_the_names_of_its_tokens(write_vocabulary):
+    config = load_tokenizer(write_vocabulary(PIECES, chat_template="{{ messages }}")).config
+    named = [config[name] for name in ("chat_template", "bos_token", "eos_token", "unk_token")]
+    assert named == ["{{ messages }}", "<bos>", "<eos>", "<unk>"]
+
+
 def test_a_space_put_before_a_text_is_taken_off_again(write_vocabulary):
     tokenizer = load_tokenizer(write_vocabulary(PIECES, adds_space=True))
     assert [tokenizer.decode(tokenizer.encode(text)) for text in ("he", " he", "")] == ["he", " he", ""]

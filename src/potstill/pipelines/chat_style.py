@@ -37,7 +37,8 @@ class PersonaStyle:
     """Lines of `name: text`, for models that go on from texts.
 
     A question that ends with none of . ? ! gets a full stop. The prompt is what was said so far, the
-    question behind the user's name, and the persona's name with a colon. An answer is one line.
+    question behind the user's name, and the persona's name with a colon. Questions and answers are one line
+    each.
 
     `ends_with_space` puts a space behind that colon. An encoder-decoder's answer is a text of its own, and so
     it was published; a decoder's vocabulary holds words with the space before them, and behind a space that
@@ -57,7 +58,9 @@ class PersonaStyle:
         return self.persona.user, self.persona.name
 
     def question(self, text: str) -> str:
-        return text if text.endswith((".", "?", "!")) else f"{text}."
+        # A line of its own could begin with the persona's name.
+        line = " ".join(text.splitlines())
+        return line if line.endswith((".", "?", "!")) else f"{line}."
 
     def request(self, turns: Sequence[Turn], question: str, sampling: SamplingParams) -> TextRequest:
         said = [self.persona.context, *(f"{self._asked(turn.question)} {turn.answer}" for turn in turns)]

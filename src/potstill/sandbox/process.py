@@ -35,7 +35,14 @@ _READ_BYTES = 1 << 16
 
 
 class WorkerStopped(Exception):
-    """The worker gave no answer and is gone; the text says why, as in `it took longer than 1 s`."""
+    """The worker gave no answer and is gone; the text says why, as in `it took longer than 1 s`.
+
+    `exit_code` is what its process ended with by itself, a signal as a negative number.
+    """
+
+    def __init__(self, reason: str, exit_code: int | None = None) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
 
 
 class WorkerProcess:
@@ -153,7 +160,7 @@ class _Running:
         except WorkerStopped as error:
             self.end()
             raise PotstillError(
-                f"The worker process for templates did not start ({error}): {command[0]} -I -S. "
+                f"The worker process did not start ({error}): {command[0]} -I -S. "
                 f"Try again, or check that this Python runs on its own."
             ) from None
         except BaseException:
@@ -199,22 +206,22 @@ class _Running:
         try:
             return os.write(descriptor, content)
         except BrokenPipeError:
-            raise WorkerStopped(self._why_gone()) from None
+            raise self._stopped() from None
 
     def _read(self, descriptor: int) -> bytes:
         piece = os.read(descriptor, _READ_BYTES)
         if not piece:
-            raise WorkerStopped(self._why_gone())
+            raise self._stopped()
         return piece
 
-    def _why_gone(self) -> str:
+    def _stopped(self) -> WorkerStopped:
         try:
             code = self.process.wait(timeout=_GRACE_S)
         except subprocess.TimeoutExpired:
-            return "it closed its answers"
+            return WorkerStopped("it closed its answers")
         if code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
-            return "it took too long"
-        return f"its process ended with {code}"
+            return WorkerStopped("it took too long", code)
+        return WorkerStopped(f"its process ended with {code}", code)
 
 
 def _kill(process: "subprocess.Popen[bytes]", parent: int) -> None:

@@ -18,15 +18,15 @@ _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _NUMBER_AT, _PROCESSOR_AT = 0, 4
 
 
-class _Processor(NamedTuple):
+class Processor(NamedTuple):
     """`calls` are the numbers, on this processor, of what a computing Python asks for."""
 
     audit_id: int
     calls: dict[str, int]
 
 
-_PROCESSORS = {
-    "x86_64": _Processor(
+PROCESSORS = {
+    "x86_64": Processor(
         0xC000003E,
         {
             "read": 0,
@@ -54,7 +54,7 @@ _PROCESSORS = {
             "getrandom": 318,
         },
     ),
-    "aarch64": _Processor(
+    "aarch64": Processor(
         0xC00000B7,
         {
             "close": 57,
@@ -96,7 +96,7 @@ def allow_only_computing() -> bool:
 
     False for a processor that is not known here and a kernel that filters nothing.
     """
-    processor = _PROCESSORS.get(platform.machine())
+    processor = PROCESSORS.get(platform.machine())
     if processor is None:
         return False
     content = filter_of(processor)
@@ -107,7 +107,7 @@ def allow_only_computing() -> bool:
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
 
 
-def filter_of(processor: _Processor) -> bytes:
+def filter_of(processor: Processor) -> bytes:
     """Eight bytes an instruction: a call of another processor's kind kills, one of `calls` passes.
 
     The x32 calls of x86-64 have numbers of their own, so they are refused like any other.

@@ -29,7 +29,7 @@ _FIRST_USES = (
     "{{ none.missing }}",
     # Python puts names that are not ASCII into a normal form.
     "{% set é = 1 %}{{ é }}",
-    "{{ 'a' | urlize ~ 'b' | urlencode ~ 'c' | title ~ 1.5 | round(1) ~ 7 | filesizeformat }}",
+    "{{ 'a' | urlize ~ '<b>' | striptags ~ 'b' | urlencode ~ 'c' | title ~ 1.5 | round(1) }}",
     "{% broken",
 )
 
