@@ -30,25 +30,21 @@ def test_a_worker_that_was_killed_is_followed_by_another():
     assert trial.objection(GOOD) is None
 
 
-def test_one_that_died_by_itself_is_noticed():
+def test_one_that_somebody_ended_is_followed_by_another():
     trial = Trial()
-    trial.start()
-    os.kill(trial._worker.pid, signal.SIGKILL)
-    assert trial.objection(GOOD) is not None
+    first = trial.start()
+    os.kill(first, signal.SIGKILL)
     assert trial.objection(GOOD) is None
+    assert trial.start() != first
 
 
 def test_a_worker_ends_with_what_asked_it():
     trial = Trial()
-    trial.start()
-    worker = trial._worker
+    process_id = trial.start()
     del trial
     gc.collect()
-    assert worker.poll() is not None
-
-
-def test_nothing_is_started_before_it_is_needed():
-    assert Trial()._worker is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
 
 
 @pytest.mark.parametrize("source", ["a\nb", "\u2028", '"\\\\', "é" * 1000])

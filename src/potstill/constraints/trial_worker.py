@@ -1,20 +1,18 @@
-"""A process that grammars are tried in first: one that explodes ends it, and nothing else.
+"""Tries grammars: one that explodes ends this process, and nothing else. Runs in a worker only.
 
-Reads a grammar a line, as a JSON text, and answers with what llguidance says against it or null. It has
-little time, stack and memory, and dies where they are used up; the signal says of what.
+A grammar has little time and stack, and the worker dies where they are used up; the signal says of what.
 """
 
-import json
-import resource
 import signal
-import sys
 import threading
 from time import thread_time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from llguidance import LLMatcher, LLTokenizer
 
-from potstill.constraints.limits import TRIAL_BYTES, TRIAL_CPU_S, TRIAL_STACK_BYTES, parser_limits
+from potstill.constraints.limits import TRIAL_CPU_S, TRIAL_STACK_BYTES, parser_limits
+from potstill.sandbox.limits import SandboxLimits
+from potstill.sandbox.worker import serve
 
 if TYPE_CHECKING:
     from llguidance._tokenizer import TokenizerWrapper
@@ -36,38 +34,24 @@ class _Bytes:
         return list(text.encode())
 
 
-class _Attempt(threading.Thread):
-    """In a thread, since its stack is as small as it is told to be."""
-
-    def __init__(self, tokenizer: LLTokenizer, grammar: str) -> None:
-        super().__init__()
-        self._tokenizer, self._grammar = tokenizer, grammar
-        self.objection: str | None = None
-
-    def run(self) -> None:
-        self.objection = _objection(self._tokenizer, self._grammar)
-
-
-def main() -> None:
-    _give_little()
-    tokenizer = LLTokenizer(cast("TokenizerWrapper", _Bytes()), n_vocab=257, eos_token=256)
-    for line in sys.stdin.buffer:
-        grammar = json.loads(line)
-        attempt = _Attempt(tokenizer, grammar)
-        signal.setitimer(signal.ITIMER_PROF, TRIAL_CPU_S)
-        attempt.start()
-        attempt.join()
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        sys.stdout.write(json.dumps(attempt.objection) + "\n")
-        sys.stdout.flush()
-
-
-def _give_little() -> None:
-    # Ctrl-C reaches every process of a terminal; the one that asked decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (TRIAL_BYTES, TRIAL_BYTES))
+def main(limits: SandboxLimits) -> None:
+    # In a thread, since its stack is as small as it is told to be.
     threading.stack_size(TRIAL_STACK_BYTES)
+    served = threading.Thread(target=_serve, args=(limits,))
+    served.start()
+    served.join()
+
+
+def _serve(limits: SandboxLimits) -> None:
+    tokenizer = LLTokenizer(cast("TokenizerWrapper", _Bytes()), n_vocab=257, eos_token=256)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        signal.setitimer(signal.ITIMER_PROF, TRIAL_CPU_S)
+        told = _objection(tokenizer, request["grammar"])
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        return {"objection": told}
+
+    serve(answer, limits)
 
 
 def _objection(tokenizer: LLTokenizer, grammar: str) -> str | None:
@@ -84,7 +68,3 @@ def _objection(tokenizer: LLTokenizer, grammar: str) -> str | None:
         # Any rule that visits them all, and the same ones each time.
         matcher.consume_token(allowed[(step * 7919 + 1) % len(allowed)])
     return matcher.get_error() or None
-
-
-if __name__ == "__main__":
-    main()
