@@ -31,9 +31,15 @@ class LexicalSearch:
     """Driven as `potstill.engine.beam.BeamSearch` is."""
 
     def __init__(
-        self, params: BeamParams, rules: LexicalRules, lexical: LexicalParams, stop: StopRule
+        self,
+        params: BeamParams,
+        rules: LexicalRules,
+        lexical: LexicalParams,
+        stop: StopRule,
+        num_texts: int = 1,
     ) -> None:
-        self.params = params
+        """The best `num_texts` are wanted, at most as many as there are beams."""
+        self.params, self._num_texts = params, num_texts
         self.live: list[LexicalBeam] = [LexicalBeam((), 0.0, 0.0, stop, rules.start)]
         self.is_finished = False
         self._rules, self._lexical = rules, lexical
@@ -138,10 +144,16 @@ class LexicalSearch:
             del texts[self.params.num_beams :]
 
     def _is_settled(self, best_live_score: float) -> bool:
-        """Whether enough texts are finished and the best live one, ended now, would not be among them."""
-        if len(self._finished) < self.params.num_beams:
+        """Whether the texts wanted are finished and the best live one, ended now, would not be among them.
+
+        A beam search waits for as many finished texts as it has beams, which here may never come: few live
+        texts meet all clauses.
+        """
+        if self.params.early_stopping and len(self._finished) >= self.params.num_beams:
+            return True
+        if len(self._finished) < self._num_texts:
             return False
-        return self.params.early_stopping or self._by_length(best_live_score) <= self._finished[-1].score
+        return self._by_length(best_live_score) <= self._finished[self._num_texts - 1].score
 
     def _by_length(self, score: float) -> float:
         length: float = float(self._num_tokens) ** self.params.length_penalty

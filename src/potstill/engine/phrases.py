@@ -40,7 +40,8 @@ class Phrases:
         """The search for one prompt; None without clauses."""
         if not clauses:
             return None
-        return LexicalSearch(BeamParams.of(params, eos_ids), self._rules_of(clauses), self._params, stop)
+        beams, rules = BeamParams.of(params, eos_ids), self._rules_of(clauses)
+        return LexicalSearch(beams, rules, self._params, stop, params.n)
 
     def unmet(self, clauses: Clauses, text: str) -> tuple[str, ...]:
         """What a finished text does not meet, each in a sentence."""
