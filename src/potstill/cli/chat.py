@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,8 +39,6 @@ def chat(
     the chat. A model that was taught to chat is asked by its own template, any other, and every model with
     --persona, by a text that goes on.
     """
-    from dataclasses import asdict
-
     from potstill.cli.chat_session import ChatSession
     from potstill.cli.writing import open_writer, use_machine
     from potstill.pipelines.chat_bot import CHAT_SAMPLING, chat_with
@@ -48,14 +46,13 @@ def chat(
     from potstill.progress import progress_for
 
     who = read_persona(persona) if persona else None
-    defaults = asdict(CHAT_SAMPLING)
     given = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
-    changes = {name: defaults[name] if value is None else value for name, value in given.items()}
+    changes = {
+        name: getattr(CHAT_SAMPLING, name) if value is None else value for name, value in given.items()
+    }
     progress = progress_for(sys.stderr, quiet=quiet)
-    where = use_machine(device, threads)
-    writer = open_writer(
-        model, device=where, dtype=dtype, changes=changes, progress=progress, revision=revision
-    )
+    machine: dict[str, Any] = {"device": use_machine(device, threads), "dtype": dtype}
+    writer = open_writer(model, revision=revision, changes=changes, progress=progress, **machine)
     # Every prompt begins as the one before, and nobody trains this model.
     writer.generator.keeps_cache = True
     bot = chat_with(writer.generator, who, writer.sampling, transcript=transcript)

@@ -1,11 +1,12 @@
 """`--contains` and `--avoids`: phrases that a text must hold or must not."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from potstill.types import Clauses, Phrase
+if TYPE_CHECKING:
+    from potstill.types import Clauses
 
 Contains = Annotated[
     list[str] | None,
@@ -16,9 +17,10 @@ Avoids = Annotated[
 ]
 
 
-def clauses_of(contains: Sequence[str] | None, avoids: Sequence[str] | None) -> Clauses:
+def clauses_of(contains: Sequence[str] | None, avoids: Sequence[str] | None) -> "Clauses":
     """A clause for each wanted text and each avoided phrase; UsageError for what no text can hold."""
     from potstill.constraints.lexical import check_clauses
+    from potstill.types import Phrase
 
     wanted = [tuple(map(Phrase, _alternatives("--contains", text))) for text in contains or ()]
     banned = [phrase for text in avoids or () for phrase in _alternatives("--avoids", text)]
