@@ -1,5 +1,6 @@
 """Products with packed matrices beside torch's, and the laws that a batch rests on."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -152,6 +153,50 @@ def test_tiny_and_huge_weights_keep_their_size_in_int8():
     for row in range(4):
         peak = weight[row].abs().max()
         assert np.abs(matrix.row(row) - weight[row].numpy()).max() <= max(peak / 127, 1e-40)
+
+
+def aligned(content: np.ndarray) -> np.ndarray:
+    room = np.zeros(content.size + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    room[first : first + content.size] = content
+    return room[first : first + content.size]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_matrix_over_kept_bytes_is_the_packed_one_and_keeps_them(kind):
+    x, packed = normal(5, 130), _native.PackedMatrix(normal(70, 130, seed=1), kind)
+    content = packed.content()
+    assert content.size == packed.bytes and not content.flags.writeable
+    expected = _native.linear(x, packed)
+    del packed  # the array holds on to its memory
+    kept = _native.PackedMatrix.kept(aligned(content), 70, 130, kind)
+    del content
+    gc.collect()
+    assert (kept.rows, kept.columns, kept.kind) == (70, 130, kind)
+    np.testing.assert_array_equal(_native.linear(x, kept), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kept_bytes_that_are_no_such_matrix_are_refused(kind):
+    content = aligned(_native.PackedMatrix(normal(70, 130), kind).content())
+    for rows, columns in [
+        (70, 2**40),
+        (2**63, 130),
+        (2**62, 2**62),
+        (97, 130),
+        (70, 194),
+        (64, 130),
+        (0, 130),
+    ]:
+        with pytest.raises((ValueError, TypeError)):
+            _native.PackedMatrix.kept(content, rows, columns, kind)
+    beside = aligned(np.append(np.uint8(0), content))[1:]
+    with pytest.raises(ValueError, match="begin at a multiple of 64"):
+        _native.PackedMatrix.kept(beside, 70, 130, kind)
+    with pytest.raises(ValueError, match="kind must be"):
+        _native.PackedMatrix.kept(content, 70, 130, "int4")
+    with pytest.raises(TypeError):
+        _native.PackedMatrix.kept(content.astype(np.int16), 70, 130, kind)
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
