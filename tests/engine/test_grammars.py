@@ -8,20 +8,23 @@ import jsonschema
 import pytest
 import torch
 
-from constraints.small_vocabularies import byte_tokenizer
+from constraints.small_vocabularies import byte_tokenizer, spaced_tokenizer
 from engine.conftest import WholeContextModel
+from engine.toy_constraints import BreakingOff, Toy
 from potstill.constraints.compile import GrammarCompiler
 from potstill.engine.drafts.prompt_lookup import PromptLookup
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
 from potstill.engine.sampling import Filters, draw
+from potstill.engine.stopping import WrittenText
 from potstill.engine.uniforms import Uniforms
 from potstill.errors import UsageError
 from potstill.lm.constrained import ConstrainedModel
 from potstill.lm.context import Context
 from potstill.lm.stateless import Stateless
-from potstill.types import Grammar, SamplingParams, TextRequest
+from potstill.tokenization.streaming import TextStream
+from potstill.types import Grammar, Phrase, SamplingParams, TextRequest
 
 BYTES = byte_tokenizer()
 VOCAB_SIZE = BYTES.vocab_size + 3
@@ -139,6 +142,42 @@ def test_a_beam_search_keeps_to_the_grammar(grammar):
         constraint = COMPILER.compile(grammar)
         assert constraint.num_valid(completion.token_ids) == len(completion.token_ids)
         assert bool(completion.unmet) == (completion.finish_reason == "length")
+
+
+def test_a_search_for_phrases_keeps_to_the_grammar_too():
+    grammar = Grammar("choices", '["a red bridge", "a blue bridge", "no bridge at all", "a road"]')
+    sampling = SamplingParams(max_tokens=40, num_beams=4)
+    wanted = (Phrase("bridge"),), (Phrase("red", is_wanted=False),), (Phrase("no", is_wanted=False),)
+    (completion,) = written(generator(), [TextRequest("Go: ", sampling, grammar, wanted)])
+    assert (completion.text, completion.unmet) == ("a blue bridge", ())
+
+
+def test_a_search_of_which_a_text_cannot_be_followed_ends_alone():
+    decoder = Stateless(WholeContextModel())
+    engine = Engine(decoder, EngineParams(), (7,))
+    search = SamplingParams(max_tokens=12, num_beams=3)
+    failed = engine.add([1], search, constraint=BreakingOff((7,)))
+    others = [
+        engine.add([1], search, constraint=Toy((7,))),
+        engine.add([1], SamplingParams(max_tokens=12, seed=1), constraint=Toy((7,))),
+    ]
+    while engine.has_work:
+        engine.step()
+    assert isinstance(failed.error, UsageError)
+    assert all(other.error is None and other.finish_reason for other in others)
+
+
+def test_the_space_that_an_encoder_decoder_writes_first_is_no_part_of_its_text():
+    tokenizer = spaced_tokenizer()
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, goes_on=False)
+    choices = ["positive", "negative", "pos"]
+    for choice in choices:
+        constraint = compiler.compile(Grammar("choices", json.dumps(choices)))
+        text = WrittenText(SamplingParams(), TextStream(tokenizer), goes_on=False)
+        for token_id in tokenizer.encode(choice):
+            constraint.take(token_id)
+            text.push(token_id)
+        assert text.cut(is_complete=True) == choice and constraint.unmet() == ()
 
 
 def test_several_samples_of_a_prompt_each_follow_the_grammar():
