@@ -6,7 +6,7 @@ import pytest
 import potstill
 from potstill.errors import UsageError
 from potstill.pipelines.steering import steering_of
-from potstill.types import Grammar, Phrase
+from potstill.types import Grammar, Phrase, SamplingParams
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,16 @@ def test_a_grammar_is_named_by_its_kind(arguments, grammar) -> None:
     assert steering_of(arguments).grammar == grammar
 
 
+@pytest.mark.parametrize(
+    ("prompt", "goes_on", "choices"),
+    [("A:", True, [" a", " b"]), ("A: ", True, ["a", "b"]), ("A:", False, ["a", "b"])],
+)
+def test_a_choice_comes_after_a_space_where_it_goes_on_from_a_word(prompt, goes_on, choices) -> None:
+    steering = steering_of({"choices": ["a", "b"]})
+    request = steering.request(prompt, SamplingParams(), goes_on=goes_on)
+    assert request.grammar == Grammar("choices", json.dumps(choices))
+
+
 def test_phrases_are_clauses_and_of_a_list_in_the_list_one_will_do() -> None:
     clauses = steering_of({"contains": ["a", ["b", "c"]], "avoids": "d"}).clauses
     assert clauses == ((Phrase("a"),), (Phrase("b"), Phrase("c")), (Phrase("d", is_wanted=False),))
@@ -35,6 +45,7 @@ def test_phrases_are_clauses_and_of_a_list_in_the_list_one_will_do() -> None:
     [
         ({"regex": "a", "choices": ["b"]}, "Drop one of them"),
         ({"choices": "ab"}, "choices is 'ab'"),
+        ({"choices": ["a", 3]}, "each must be a text"),
         ({"regex": 3}, "regex is 3"),
         ({"contains": [3]}, "3 is no phrase"),
         ({"avoids": [" "]}, "no phrase"),

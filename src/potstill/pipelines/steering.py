@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from potstill.errors import UsageError
-from potstill.types import Clauses, Grammar, Phrase
+from potstill.types import Clauses, Grammar, Phrase, SamplingParams, TextRequest
 
 _GRAMMARS = ("grammar", "regex", "json_schema", "choices")
 _PHRASES = ("contains", "avoids")
@@ -15,6 +15,19 @@ STEERING_ARGUMENTS = (*_GRAMMARS, *_PHRASES)
 class Steering(NamedTuple):
     grammar: Grammar | None = None
     clauses: Clauses = ()
+
+    def request(self, prompt: str, sampling: SamplingParams, *, goes_on: bool) -> TextRequest:
+        """`goes_on` is whether a text goes on from its prompt, as a decoder's does.
+
+        A choice then comes after a space where the prompt ends with none: words written into one another are
+        what a model has hardly seen, and it would choose by that.
+        """
+        grammar = self.grammar
+        if grammar is not None and grammar.kind == "choices" and goes_on and not prompt[-1:].isspace():
+            grammar = Grammar(
+                "choices", json.dumps([f" {one.lstrip()}" for one in json.loads(grammar.source)])
+            )
+        return TextRequest(prompt, sampling, grammar=grammar, clauses=self.clauses)
 
 
 def steering_of(arguments: Mapping[str, Any]) -> Steering:
@@ -45,6 +58,8 @@ def _grammar(name: str, value: object) -> Grammar:
     if name == "choices":
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             raise UsageError(f"choices is {value!r}; it must be a list of texts.")
+        if not all(isinstance(one, str) and one.strip() for one in value):
+            raise UsageError(f"choices is {value!r}; each must be a text with a word in it.")
         return Grammar("choices", json.dumps(list(value)))
     if name == "json_schema":
         return Grammar("json_schema", value if isinstance(value, str) else json.dumps(value))

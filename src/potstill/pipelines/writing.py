@@ -118,7 +118,11 @@ class WritingCall:
 
     def _requests(self, writer: Writer, texts: Sequence[str]) -> list[TextRequest]:
         prompts = [self.form.prompt(text) for text in self.limit.cut(texts, writer.tokenizer)]
-        return [TextRequest(prompt, self._sampling_of(writer, prompt), *self.steering) for prompt in prompts]
+        goes_on = not writer.encodes_prompt
+        return [
+            self.steering.request(prompt, self._sampling_of(writer, prompt), goes_on=goes_on)
+            for prompt in prompts
+        ]
 
     def _sampling_of(self, writer: Writer, prompt: str) -> SamplingParams:
         if self.length.is_exact:
@@ -151,7 +155,8 @@ class WritingCall:
     def _strips(self) -> bool:
         """An answer is a text of its own; what goes on does so in the middle of a line, and what a grammar
         wants is all of it."""
-        return self.task.kind != "text-generation" and self.steering.grammar is None
+        grammar = self.steering.grammar
+        return self.task.kind != "text-generation" and (grammar is None or grammar.kind == "choices")
 
 
 def _length(arguments: Mapping[str, Any]) -> Length:
