@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from potstill.engine.generator import Piece
-from potstill.errors import DamagedError, MissingError, UsageError
-from potstill.pipelines.chat_bot import ChatBot
+from potstill.engine.load import load_generator
+from potstill.errors import DamagedError, MissingError, ModelMissing, UsageError
+from potstill.hub.resolve import resolve
+from potstill.pipelines.chat_bot import ChatBot, chat_with
 from potstill.pipelines.chat_style import PersonaStyle, TemplateStyle, Turn
 from potstill.pipelines.persona import DEFAULT_PERSONA, Persona, read_persona
+from potstill.progress import Silent
 from potstill.sandbox.templates import TemplateRenderer
 from potstill.tasks.chat import ChatTemplate
 from potstill.types import Completion, SamplingParams, TextRequest
@@ -289,3 +292,29 @@ def test_a_chat_template_gets_the_turns_as_messages():
     assert told[1] == "<a> system: Be brief <a> user: So <b>"
     assert told[2] == "<a> system: Be brief <a> user: So <a> assistant: Yes <a> user: End <b>"
     assert generator.asked[0].sampling.stop == ()
+
+
+def test_an_encoder_decoder_is_asked_as_published_and_a_decoder_without_the_last_space(t5, decoder):
+    few = SamplingParams(max_tokens=3)
+    for folder, end in ((t5, "b: "), (decoder, "b:")):
+        bot = chat_with(load_generator(folder, device="cpu", dtype="fp32"), Persona("a: x\nb: y"), few)
+        assert bot.style.request([], "Hi.", few).prompt == f"a: x\nb: y\na: Hi.\n{end}"
+        assert [bot.ask("Hi"), bot.ask("Ho")] == [turn.answer for turn in bot.turns]
+
+
+@pytest.mark.weights
+def test_a_base_model_says_the_same_with_and_without_its_cache():
+    try:
+        path = resolve("gemma-3-270m", progress=Silent()).path
+    except ModelMissing as error:
+        pytest.skip(str(error))
+    persona = Persona(
+        "A [visitor] asks the [guide] of a museum of clocks.\n- It is open from ten to five.\n"
+        "- The oldest clock is from 1652.\n\n[visitor]: What is a ticket?\n[guide]: Four euros."
+    )
+    generator, told = load_generator(path, device="cpu"), []
+    for generator.keeps_cache in (False, True):
+        bot = chat_with(generator, persona, SamplingParams(temperature=0, max_tokens=24))
+        told.append([bot.ask("When are you open"), bot.ask("How old is the oldest clock?")])
+    assert told[0] == told[1]
+    assert "ten to five" in told[0][0]
