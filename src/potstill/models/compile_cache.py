@@ -105,14 +105,14 @@ def _packed(build: Callable[[ProgramWeights], Runner], packing: Packing) -> Runn
 
 def _built_from(path: Path, key: str, build: Callable[[ProgramWeights], Runner]) -> Runner | None:
     """None where there is no file, or none that can be used."""
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         weights = KeptWeights(path, key)
         built = build(weights)
         weights.check_all_taken()
     except (DamagedError, OSError) as error:
-        _say(f"{error} The model is packed anew.")
+        _say(f"{str(error).rstrip('.')}. The model is packed anew.")
         return None
     with contextlib.suppress(OSError):
         os.utime(path)
