@@ -5,6 +5,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
+from potstill.engine.drafts.prompt_lookup import PromptLookup
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
@@ -314,3 +315,36 @@ def test_a_search_gives_its_best_texts_each_cut_where_it_ends(tokenizer):
     assert scores == sorted(scores, reverse=True)
     pieces = list(generator.stream(asked[0]))
     assert [piece.text for piece in pieces] == [done.text for _, done in found[:3]]
+
+
+def test_a_draft_changes_no_completion_and_no_piece_but_the_number_of_steps(tokenizer):
+    class GoingOn(Script):
+        """The same letters over and over, whatever stands there."""
+
+        def next_logprobs(self, contexts):
+            places = [context.cut(context.num_output % 24) for context in contexts]
+            return super().next_logprobs(places)
+
+    def written(drafter):
+        model = GoingOn(tokenizer, {"abcd": "abcd, abcd, abcd, abcd, "})
+        engine = Engine(Stateless(model), EngineParams(), tokenizer.eos_ids, drafter, clock=lambda: 0.0)
+        generator = EngineGenerator(engine, tokenizer)
+        settings = (
+            {"n": 3},
+            {"stop": ("d, ab",)},
+            {"num_logprobs": 2, "temperature": 0.5},
+            {"max_tokens": 50},
+        )
+        asked = [TextRequest("abcd", SamplingParams(**{"max_tokens": 40, **given})) for given in settings]
+        pieces = list(generator.stream(asked))
+        for index, sample in {(piece.request_index, piece.sample) for piece in pieces}:
+            own = [piece for piece in pieces if (piece.request_index, piece.sample) == (index, sample)]
+            assert "".join(piece.text for piece in own) == own[-1].completion.text
+        found = sorted(generator.complete(asked), key=lambda one: (one[0], one[1].sample))
+        return found, engine.stats.num_steps
+
+    plain, num_steps = written(None)
+    drafted, num_drafted_steps = written(PromptLookup(257))
+    assert drafted == plain and len(plain) == 6
+    assert plain[3][1].text == "abc" and plain[3][1].finish_reason == "stop"
+    assert num_drafted_steps < num_steps / 2
