@@ -9,9 +9,10 @@ import time
 
 import pytest
 
+import potstill
 from potstill.errors import PotstillError
 from potstill.sandbox.limits import SandboxLimits
-from potstill.sandbox.process import WorkerProcess
+from potstill.sandbox.process import WorkerProcess, WorkerStopped
 from potstill.sandbox.templates import TemplateRenderer
 
 # Runs in a worker: tries what a template that broke out would try, and tells what came of each.
@@ -81,10 +82,8 @@ def test_the_parent_imports_no_template_engine_for_it():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="system calls are filtered on Linux only")
 def test_what_broke_out_of_a_template_could_do_nothing(tmp_path, monkeypatch):
-    (tmp_path / "breakout.py").write_text(BREAKOUT)
     monkeypatch.setenv("POTSTILL_CANARY", "secret")
-    monkeypatch.setattr("potstill.sandbox.process._folder_of", lambda name: _folder(name, tmp_path))
-    worker = WorkerProcess("breakout", ("breakout",), SandboxLimits())
+    worker = worker_of("breakout", BREAKOUT, tmp_path, monkeypatch)
     try:
         told = worker.call({})
         assert worker.held()[-1] == "system calls" and "memory" in worker.held()
@@ -96,23 +95,63 @@ def test_what_broke_out_of_a_template_could_do_nothing(tmp_path, monkeypatch):
     assert "POTSTILL_CANARY" not in environment and len(environment) <= 3
 
 
-def _folder(name, tmp_path):
-    import potstill
+def worker_of(name, source, folder, monkeypatch):
+    """A worker that runs a module of the test's."""
+    (folder / f"{name}.py").write_text(source)
+    package = os.path.dirname(os.path.dirname(potstill.__file__))
+    monkeypatch.setattr(
+        "potstill.sandbox.process._folder_of", lambda asked: str(folder) if asked == name else package
+    )
+    return WorkerProcess(name, (name,), SandboxLimits(wall_s=0.5))
 
-    return str(tmp_path) if name == "breakout" else os.path.dirname(os.path.dirname(potstill.__file__))
+
+# Says what it is told to say, in the place of an answer.
+LIAR = """
+import os
+from potstill.sandbox.worker import serve
+
+def answer(request):
+    os.write(1, bytes.fromhex(request["raw"]) * request["times"])
+    if request["dies"]:
+        os._exit(3)
+    return {}
+
+def main(limits):
+    serve(answer, limits)
+"""
+
+
+@pytest.mark.parametrize(
+    ("raw", "times", "dies", "reason"),
+    [
+        (b"x" * 1000, 20_000, False, "it answers with more than 16,777,216 bytes"),
+        (b"[" * 100_000 + b"\n", 1, True, "its answer is none|ended with 3"),
+        (b"[1]\n", 1, True, "its answer is none"),
+        (b"no json\n", 1, True, "its answer is none"),
+        (b"{}", 1, True, "its process ended with 3"),
+        (b"", 1, True, "its process ended with 3"),
+        (b"\xff\n", 1, True, "its answer is none"),
+    ],
+)
+def test_what_a_worker_says_is_not_believed(raw, times, dies, reason, tmp_path, monkeypatch):
+    worker = worker_of("liar", LIAR, tmp_path, monkeypatch)
+    with pytest.raises(WorkerStopped, match=reason):
+        worker.call({"raw": raw.hex(), "times": times, "dies": dies})
+    assert worker.call({"raw": "", "times": 1, "dies": False}) == {}
+    worker.close()
 
 
 def test_a_worker_that_is_killed_is_replaced(worker):
     assert worker.render("a", [{}]) == ["a"]
-    before = worker._worker.process_id()
+    before = worker.process_id()
     os.kill(before, signal.SIGKILL)
     time.sleep(0.05)
-    assert worker.render("b", [{}]) == ["b"] and worker._worker.process_id() != before
+    assert worker.render("b", [{}]) == ["b"] and worker.process_id() != before
 
 
 def test_a_worker_that_dies_in_the_middle_is_told_and_replaced(worker):
     worker.render("a", [{}])
-    killer = threading.Timer(0.15, os.kill, (worker._worker.process_id(), signal.SIGKILL))
+    killer = threading.Timer(0.15, os.kill, (worker.process_id(), signal.SIGKILL))
     killer.start()
     with pytest.raises(PotstillError, match="template was stopped"):
         worker.render("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", [{}])
@@ -137,11 +176,11 @@ def test_threads_share_a_worker(worker):
 def test_a_worker_is_replaced_before_its_processor_time_ends():
     renderer = TemplateRenderer(SandboxLimits(cpu_s=2))
     busy = "{% for a in range(99999) %}{% for b in range(9) %}{% endfor %}{% endfor %}done"
-    used = {renderer._worker.process_id()}
+    used = {renderer.process_id()}
     for _ in range(40):
         if len(used) == 1:
             assert renderer.render(busy, [{}]) == ["done"]
-            used.add(renderer._worker.process_id())
+            used.add(renderer.process_id())
     renderer.close()
     assert len(used) == 2
 
@@ -153,7 +192,7 @@ def test_a_worker_ends_with_its_parent_however_that_ends(busy):
         "from potstill.sandbox.templates import TemplateRenderer\n"
         "renderer = TemplateRenderer()\n"
         "renderer.render('x', [{}])\n"
-        "print(renderer._worker.process_id(), flush=True)\n"
+        "print(renderer.process_id(), flush=True)\n"
         f"if {busy}:\n"
         "    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()\n"
         "    renderer.render('{{ 10**(10**9) }}', [{}])\n"

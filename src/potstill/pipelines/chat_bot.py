@@ -47,7 +47,7 @@ class ChatBot:
     ) -> None:
         self.style, self.sampling = style, sampling
         self.turns: list[Turn] = []
-        self._generator, self._fits = generator, fits
+        self.generator, self._fits = generator, fits
         self._transcript = Transcript(transcript, style.opening) if transcript else None
         if self._transcript:
             self.turns = self._transcript.turns()
@@ -95,10 +95,10 @@ class ChatBot:
         self.turns.append(turn)
 
     def _pieces(self, request: TextRequest) -> Iterator[str]:
-        if isinstance(self._generator, StreamingGenerator):
-            yield from (piece.text for piece in self._generator.stream(request))
+        if isinstance(self.generator, StreamingGenerator):
+            yield from (piece.text for piece in self.generator.stream(request))
         else:
-            yield from (completion.text for _, completion in self._generator.complete([request]))
+            yield from (completion.text for _, completion in self.generator.complete([request]))
 
     def _request(self, question: str) -> TextRequest:
         """With as many of the latest turns as there is room for."""

@@ -50,7 +50,12 @@ class TemplateRenderer:
         """What the worker is confined by, by name."""
         return self._worker.held()
 
+    def process_id(self) -> int:
+        """The worker's, which is started where there is none."""
+        return self._worker.process_id()
+
     def close(self) -> None:
+        """End the worker; a next text starts another."""
         self._worker.close()
 
 
