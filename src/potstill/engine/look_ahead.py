@@ -29,7 +29,10 @@ def look_ahead(rows: Many[DrawingRow], asked: Many[LookedAt], logits: Tensor) ->
         strict=True,
     )
     num_best = best.token_ids.shape[1]
-    return [Continuations(*(_cut(column, one, num_best) for column in columns)) for one, *columns in found]
+    return [
+        Continuations(_cut(ids, one, num_best), _cut(edited, one, num_best), _cut(own, one, num_best))
+        for one, ids, edited, own in found
+    ]
 
 
 def _named(asked: Many[LookedAt], logits: Tensor) -> Tensor:
