@@ -118,6 +118,7 @@ HARMLESS = {
     "a tree": ("json_schema", '{"type": "array", "items": {"$ref": "#"}}'),
     "a list of five thousand": ("choices", json.dumps([f"item {at}" for at in range(5_000)])),
     "rules in a short chain": ("lark", chain(100)),
+    "what looks like a token": ("lark", 'start: "<[0]>" /<a>/ // <[1]>'),
     "a rule that begins with itself": ("lark", 'start: start "a" | "b"'),
 }
 
@@ -164,7 +165,12 @@ WRONG = {
     "leniency asked for": ("json_schema", '{"not": {}, "x-guidance": {"lenient": true}}', "'not'"),
     "an unknown rule": ("lark", "start: other", "at 1.*unknown name"),
     "no start": ("lark", 'begin: "a"', "no start rule"),
-    "a control token": ("lark", 'start: <[0]> "a"', "cannot be"),
+    "a token by its id": (
+        "lark",
+        'start: "<[1]>"\n  | <[0]> "a"',
+        "Line 2 of the grammar names a token, '<.0.>'",
+    ),
+    "a token by its name": ("lark", 'start: <|end|> "a"', "names a token"),
     "no list": ("choices", '{"a": 1}', "no list"),
     "an empty list": ("choices", "[]", "no list"),
     "a number among choices": ("choices", '["a", 1]', "Choice 1 is 1"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_LARK_TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|//.*|/(?:\\.|[^/\\\n])+/|#.*')
+_TOKEN = re.compile(r"<[^<>\n]*>")
 _BRACKETS = re.compile(r"[\[\]{}]")
 # One way to set spaces, Python's: a model cannot go on with white space for ever, and more is forced.
 _SPACES: "JsonCompileOptions" = {
@@ -48,6 +50,7 @@ def source_of(grammar: Grammar) -> Source:
     if grammar.kind == "regex":
         return Source(name, _of_regex(grammar.source))
     if grammar.kind == "lark":
+        _check_names_no_token(grammar.source)
         return Source(name, _of_lark(grammar.source))
     value = _read_json(grammar.source, name)
     if grammar.kind == "choices":
@@ -61,6 +64,15 @@ def after_space(text: str) -> str:
     table["grammars"][0]["name"] = "written"
     table["grammars"].insert(0, {"lark_grammar": 'start: " " @written'})
     return json.dumps(table)
+
+
+def _check_names_no_token(source: str) -> None:
+    """A grammar is of texts; a token is one of a vocabulary, and some write nothing."""
+    if found := _TOKEN.search(_LARK_TEXT.sub(lambda match: " " * len(match[0]), source)):
+        line = source.count("\n", 0, found.start()) + 1
+        raise UsageError(
+            f"Line {line} of the grammar names a token, {found[0]!r:.40}; write the text that is meant."
+        )
 
 
 def _check_size(source: object, name: str) -> None:

@@ -36,7 +36,7 @@ class Vocabulary:
         tokenizer = tokenizer.without_prefix()
         end_ids = frozenset(token_id for token_id in tokenizer.eos_ids if token_id < vocab_size)
         spelled = _Spelled(tokenizer, max(vocab_size, tokenizer.vocab_size))
-        writable = [token_id for token_id in range(vocab_size) if spelled.tokens[token_id]]
+        writable = [token_id for token_id in range(vocab_size) if _writes(spelled.tokens[token_id])]
         return cls(
             matchable=spelled.matchable,
             size=vocab_size,
@@ -48,6 +48,11 @@ class Vocabulary:
     def can_write(self, token_id: int) -> bool:
         word, bit = divmod(token_id, _BITS)
         return 0 <= token_id < self.size and bool(self.writable[word] >> bit & 1)
+
+
+def _writes(piece: bytes) -> bool:
+    """With 0xFF, which stands in no text, llguidance begins what it calls special tokens."""
+    return bool(piece) and not piece.startswith(b"\xff")
 
 
 class _Spelled:
