@@ -18,6 +18,7 @@ from potstill.engine.lexical_params import LexicalParams
 from potstill.engine.lexical_search import LexicalSearch
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
+from potstill.engine.phrases import WordTokenizer
 from potstill.engine.sequence import NeverStop
 from potstill.errors import ConfigError, UsageError
 from potstill.hub.resolve import resolve
@@ -205,3 +206,19 @@ def test_the_embedded_model_writes_a_sentence_with_the_words_it_is_given():
     ((_, text),) = generator.complete([TextRequest("The weather was bad, so", sampling, clauses=clauses)])
     assert text.unmet == () and holds(clauses, text.text)
     assert text.logprob / len(text.token_ids) > -4
+
+
+def test_a_phrase_is_steered_to_in_a_vocabulary_that_puts_a_space_before_every_word():
+    """As T5's, which drops the spaces of a text."""
+    pieces = ["<unk>", "\u2581big", "\u2581", "do", "g", "\u2581dog", "s", "big"]
+    backend = tokenizers.Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=0))
+    spaces = pre_tokenizers.Metaspace(prepend_scheme="always")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), spaces])
+    backend.decoder = decoders.Metaspace()
+    words = WordTokenizer(Tokenizer(backend, bos_id=None, eos_ids=()))
+    rules = LexicalRules(((Phrase("big dogs"),),), words)
+    state = rules.start.after(pieces.index("\u2581dog"))
+    assert state.num_needed == 3
+    while not state.can_end:
+        assert state.num_needed == min(state.after(one).num_needed for one in state.advancing()) + 1
+        state = state.after(state.advancing()[0])

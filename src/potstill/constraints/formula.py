@@ -9,10 +9,10 @@ from typing import NamedTuple, Self
 from potstill.errors import UsageError
 from potstill.types import Clauses, Phrase
 
-# More is no request of a person; every step of a search looks at all of them.
-_MOST_PHRASES = 2048
-_MOST_CLAUSES = 256
-_MOST_CHARACTERS = 512
+# More is no request of a person. Phrases of one sign over and over overlap in as many ways as the square of
+# their characters: 0.1 GB and a second or two for so many.
+_MOST_CLAUSES = 1024
+_MOST_CHARACTERS = 8192
 
 
 class Clause(NamedTuple):
@@ -91,10 +91,11 @@ class Formula:
 
 
 def _check_sizes(clauses: Clauses) -> None:
-    if len(clauses) > _MOST_CLAUSES or sum(map(len, clauses)) > _MOST_PHRASES:
+    num_characters = sum(len(phrase.text) for clause in clauses for phrase in clause)
+    if len(clauses) > _MOST_CLAUSES or num_characters > _MOST_CHARACTERS:
         raise UsageError(
-            f"There are {len(clauses):,} clauses of {sum(map(len, clauses)):,} phrases; at most "
-            f"{_MOST_CLAUSES} of {_MOST_PHRASES:,} can be searched for."
+            f"There are {len(clauses):,} clauses whose phrases have {num_characters:,} characters; at most "
+            f"{_MOST_CLAUSES:,} clauses of {_MOST_CHARACTERS:,} characters can be searched for."
         )
     for clause in clauses:
         if not clause:
@@ -106,11 +107,6 @@ def _check_sizes(clauses: Clauses) -> None:
 def _check_phrase(phrase: Phrase) -> None:
     if not phrase.text.strip():
         raise UsageError(f"{phrase.text!r} is no phrase: it holds nothing but space. Give it a word.")
-    if len(phrase.text) > _MOST_CHARACTERS:
-        raise UsageError(
-            f"The phrase {phrase.text[:40]!r}... has {len(phrase.text):,} characters; at most "
-            f"{_MOST_CHARACTERS} can be searched for."
-        )
     try:
         phrase.text.encode()
     except UnicodeEncodeError:

@@ -42,6 +42,7 @@ class LexicalRules:
         self._helpful = sum(1 << index for index in bits(possible) if self.tokens.shortest(index))
         self._check_spelling()
         self._holding: dict[int, int] = {}
+        self._broken: dict[int, bool] = {}
         self._ways: dict[tuple[int, bytes, int], tuple[_Way, ...]] = {}
         self._nums_behind_words: dict[int, int] = {}
         self._nums_needed: dict[tuple[int, bytes, int], int] = {}
@@ -68,6 +69,13 @@ class LexicalRules:
         found = self._holding.get(occurred)
         if found is None:
             found = self._holding[occurred] = self.formula.holding(occurred)
+        return found
+
+    def is_broken(self, occurred: int) -> bool:
+        """`Formula.is_broken`, likewise."""
+        found = self._broken.get(occurred)
+        if found is None:
+            found = self._broken[occurred] = self.formula.is_broken(occurred)
         return found
 
     def ways(self, state: "LexicalState") -> tuple[_Way, ...]:
@@ -194,7 +202,7 @@ class LexicalState:
     @property
     def is_broken(self) -> bool:
         """Whether a clause holds no more, whatever comes."""
-        return self.rules.formula.is_broken(self.occurred)
+        return self.rules.is_broken(self.occurred)
 
     @property
     def num_met(self) -> int:

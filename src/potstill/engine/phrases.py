@@ -15,6 +15,25 @@ from potstill.types import Clauses, SamplingParams, TextRequest
 _MOST_KEPT = 64
 
 
+class WordTokenizer:
+    """Tokens of text in the middle of other text, spaces before it included.
+
+    Some vocabularies, as T5's, drop the spaces of a text and put one before every word.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer, self._plain = tokenizer, tokenizer.without_prefix()
+
+    def encode(self, text: str) -> list[int]:
+        ids = self._plain.encode(text)
+        if text.startswith(" ") and b"".join(map(self.token_bytes, ids)) != text.encode():
+            return self._tokenizer.encode(text[1:])
+        return ids
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._tokenizer.token_bytes(token_id)
+
+
 class Phrases:
     """Makes searches for one tokenizer; what was worked out for the clauses used last is kept."""
 
@@ -48,12 +67,12 @@ class Phrases:
         return self._rules_of(clauses).unmet(text) if clauses else ()
 
     @cached_property
-    def _plain_tokenizer(self) -> Tokenizer:
-        return self._tokenizer.without_prefix()
+    def _words(self) -> "WordTokenizer":
+        return WordTokenizer(self._tokenizer)
 
     def _rules_of(self, clauses: Clauses) -> LexicalRules:
         if clauses not in self._rules:
-            self._rules[clauses] = LexicalRules(clauses, self._plain_tokenizer)
+            self._rules[clauses] = LexicalRules(clauses, self._words)
         self._rules.move_to_end(clauses)
         if len(self._rules) > _MOST_KEPT:
             self._rules.popitem(last=False)
