@@ -8,6 +8,7 @@ from potstill.errors import UsageError
 from potstill.hub.resolve import LocalModel
 from potstill.lm.classification import load_text_classifier
 from potstill.lm.embedding import load_embedder
+from potstill.lm.span_scoring import load_span_reader
 from potstill.models.registry import Architecture, architecture_of
 from potstill.pipelines.decoder_states import load_decoder_states
 from potstill.pipelines.feature_extraction import FeatureJob
@@ -15,6 +16,7 @@ from potstill.pipelines.held import Held
 from potstill.pipelines.job import Job
 from potstill.pipelines.place import Place
 from potstill.pipelines.question_answering import QuestionJob
+from potstill.pipelines.read_answers import ReadAnswers
 from potstill.pipelines.task_name import KINDS, Kind, TaskName
 from potstill.pipelines.text_classification import HeadJob, WriterJob
 from potstill.pipelines.writer import open_writer
@@ -25,7 +27,12 @@ from potstill.progress import Progress
 from potstill.types import DtypeName
 
 _WRITERS = "a decoder (Gemma, Llama, Qwen, GPT-2 and their like) or a T5"
-_ENCODERS: tuple[Kind, ...] = ("text-classification", "zero-shot-classification", "feature-extraction")
+_ENCODERS: tuple[Kind, ...] = (
+    "text-classification",
+    "zero-shot-classification",
+    "question-answering",
+    "feature-extraction",
+)
 _TASKS: dict[Architecture, tuple[Kind, ...]] = {
     "decoder": KINDS,
     "encoder_decoder": tuple(kind for kind in KINDS if kind not in ("text-generation", "feature-extraction")),
@@ -72,6 +79,9 @@ def _open_encoder(task: TaskName, path: Path, place: Place) -> tuple[Held[Any], 
     if task.kind == "feature-extraction":
         embedder = Held(load_embedder(path, dtype=dtype, device=device, compile_cache=place.compile_cache))
         return embedder, FeatureJob(embedder)
+    if task.kind == "question-answering":
+        spans = Held(load_span_reader(path, dtype=dtype, device=device, cache=place.compile_cache))
+        return spans, QuestionJob(ReadAnswers(spans))
     if place.compile_cache is not None:
         raise UsageError("A classifier is packed anew at each start: leave compile_cache out.")
     classifier = Held(load_text_classifier(path, dtype=dtype, device=device))

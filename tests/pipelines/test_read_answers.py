@@ -1,0 +1,68 @@
+"""Answers by an encoder's head for spans, beside every span looked at over transformers' logits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import potstill
+from models.encoder_reference import FAMILIES, saved_encoder
+from potstill.errors import UsageError
+from tokenization.small_tokenizers import LINES, write_tokenizer
+
+QUESTION = "Who sat?"
+
+
+@pytest.fixture(autouse=True)
+def _two_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head for an answer's ends has two rows, as of two labels."""
+    for name in ("bert", "roberta"):
+        class_name, changes = FAMILIES[name]
+        two = {"id2label": {0: "a", 1: "b"}, "label2id": {"a": 0, "b": 1}}
+        monkeypatch.setitem(FAMILIES, f"{name} spans", (class_name, {**changes, **two}))
+
+
+@pytest.mark.parametrize(("family", "kind"), [("bert", "wordpiece"), ("roberta", "byte bpe")])
+def test_the_likeliest_span_is_the_best_of_all(family: str, kind: str, tmp_path: Path) -> None:
+    model = saved_encoder(f"{family} spans", "ForQuestionAnswering", tmp_path)
+    write_tokenizer(kind, tmp_path, vocab_size=90)
+    context = LINES[0][:30]
+    with potstill.pipeline("question-answering", model=tmp_path, device="cpu") as made:
+        got = made(question=QUESTION, context=context, top_k=3, max_answer_len=4)
+        tokenizer = made._held.model.reader.tokenizer
+        (whole,), (spans,) = tokenizer.encode_whole([(QUESTION, context)]), tokenizer.encode_spans([context])
+    types = whole.type_ids if family == "bert" else [0] * len(whole.ids)
+    with torch.inference_mode():
+        out = model(torch.tensor([whole.ids]), token_type_ids=torch.tensor([types]))
+    places = [0, *range(len(whole.ids) - 1 - len(spans.ids), len(whole.ids) - 1)]
+    starts, ends = (logits[0, places].double().softmax(-1) for logits in (out.start_logits, out.end_logits))
+    chances = {
+        (first, last): float(starts[first] * ends[last])
+        for first in range(1, len(places))
+        for last in range(first, min(first + 4, len(places)))
+    }
+    best = sorted(chances.values(), reverse=True)
+    assert got[0]["score"] == pytest.approx(best[0], abs=1e-5)
+    (first, last) = max(chances, key=lambda span: chances[span])
+    assert context[spans.spans[first - 1][0] : spans.spans[last - 1][1]].strip() in got[0]["answer"]
+    for one in got:
+        assert (
+            context[one["start"] : one["end"]] == one["answer"] and np.min(np.abs(np.array(best) - one["score"])) < 1e-5
+        )
+
+
+def test_a_context_longer_than_the_model_reads_is_read_in_windows(tmp_path: Path) -> None:
+    saved_encoder("bert spans", "ForQuestionAnswering", tmp_path)
+    write_tokenizer("wordpiece", tmp_path, vocab_size=90)
+    context = " ".join(LINES * 3)
+    with potstill.pipeline("question-answering", model=tmp_path, device="cpu") as made:
+        answer = made(question=QUESTION, context=context)
+        assert context[answer["start"] : answer["end"]] == answer["answer"] and 0 < answer["score"] <= 1
+        with pytest.raises(UsageError, match="no room for its context"):
+            made(question="who " * 80, context=context)
+
+
+def test_an_encoder_without_such_a_head_is_refused(classifier: Path) -> None:
+    with pytest.raises(UsageError, match="no head that finds answers"):
+        potstill.pipeline("question-answering", model=classifier, device="cpu")
