@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from potstill.engine import sampling
+from potstill.engine.repetition import distinct
 from potstill.engine.sampling import Filters
 from potstill.errors import DamagedError
 from potstill.types import SamplingParams
@@ -78,7 +79,7 @@ def test_repetition_penalty_is_that_of_transformers():
     expected = transformers.RepetitionPenaltyLogitsProcessor(1.3)(
         torch.tensor([[3, 7, 7, 1]]), logits.clone()
     )
-    sampling.penalise_repetition(logits, 0, [3, 7, 7, 1], 1.3)
+    sampling.penalise_repetition(logits, 0, distinct([3, 7, 7, 1]), 1.3)
     torch.testing.assert_close(logits, expected)
 
 

@@ -14,21 +14,25 @@ from potstill.errors import PotstillError
 from potstill.types import SamplingParams
 
 Mask = NDArray[np.int32]
+# Who penalises nothing does not ask.
+_NONE_SEEN = np.empty(0, dtype=np.int64)
 
 
 class DraftedRow:
     """A sequence after the first tokens of its draft; `allowed` is what its constraint says there."""
 
-    __slots__ = ("allowed", "sampling", "_guessed_ids", "_sequence")
+    __slots__ = ("allowed", "sampling", "seen_ids", "_guessed_ids", "_sequence")
 
-    def __init__(self, sequence: Sequence, guessed_ids: tuple[int, ...], allowed: Mask | None) -> None:
+    def __init__(
+        self,
+        sequence: Sequence,
+        guessed_ids: tuple[int, ...],
+        allowed: Mask | None,
+        seen_ids: NDArray[np.int64],
+    ) -> None:
         self.sampling: SamplingParams = sequence.sampling
-        self.allowed = allowed
+        self.allowed, self.seen_ids = allowed, seen_ids
         self._sequence, self._guessed_ids = sequence, guessed_ids
-
-    @property
-    def output_ids(self) -> list[int]:
-        return [*self._sequence.output_ids, *self._guessed_ids]
 
     @property
     def banned_ids(self) -> set[int]:
@@ -44,7 +48,26 @@ def drafted_rows(sequence: Sequence, num_rows: int) -> list[DraftedRow]:
     allowed: Many[Mask | None] = [None] * num_rows
     if sequence.constraint is not None:
         allowed = _masks(sequence.constraint, guessed_ids)
-    return [DraftedRow(sequence, guessed_ids[:length], allowed[length]) for length in range(num_rows)]
+    seen_ids = _seen(sequence, guessed_ids)
+    return [
+        DraftedRow(sequence, guessed_ids[:length], allowed[length], seen_ids[length])
+        for length in range(num_rows)
+    ]
+
+
+def _seen(sequence: Sequence, guessed_ids: tuple[int, ...]) -> list[NDArray[np.int64]]:
+    """What stands in the output before each of these tokens, and after the last."""
+    if sequence.sampling.repetition_penalty == 1:
+        return [_NONE_SEEN] * (len(guessed_ids) + 1)
+    seen = {*sequence.output_ids}
+    all_ids, num_seen = [*seen], [len(seen)]
+    for token_id in guessed_ids:
+        if token_id not in seen:
+            seen.add(token_id)
+            all_ids.append(token_id)
+        num_seen.append(len(all_ids))
+    ids = np.array(all_ids, dtype=np.int64)
+    return [ids[:count] for count in num_seen]
 
 
 def _masks(constraint: Constraint, token_ids: Many[int]) -> list[Mask]:

@@ -3,6 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+
+def distinct(token_ids: Sequence[int]) -> NDArray[np.int64]:
+    """Each token once, in any order."""
+    return np.array([*{*token_ids}], dtype=np.int64)
+
 
 class NgramBan:
     """Remembers the n-grams of a growing text; `size` 0 bans nothing.

@@ -25,7 +25,9 @@ class DrawingRow(Protocol):
     def sampling(self) -> SamplingParams: ...
 
     @property
-    def output_ids(self) -> list[int]: ...
+    def seen_ids(self) -> NDArray[np.int64]:
+        """What stands in the output, each token once."""
+        ...
 
     @property
     def banned_ids(self) -> set[int]:
@@ -98,7 +100,8 @@ def edited_scores(rows: Sequence[DrawingRow], logits: Tensor) -> Tensor:
     for index, row in enumerate(rows):
         if not edits_scores(row):
             continue
-        penalise_repetition(scores, index, row.output_ids, row.sampling.repetition_penalty)
+        if (penalty := row.sampling.repetition_penalty) != 1:
+            penalise_repetition(scores, index, row.seen_ids, penalty)
         if (allowed := row.allowed) is not None:
             forbid_others(scores, index, allowed)
         # After the constraint: a ban that would leave nothing is lifted, and lifts nothing else.
@@ -198,15 +201,13 @@ def invert_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     return found.clamp(max=logits.shape[-1] - 1)
 
 
-def penalise_repetition(logits: Tensor, row: int, output_ids: Sequence[int], penalty: float) -> None:
+def penalise_repetition(logits: Tensor, row: int, seen_ids: NDArray[np.int64], penalty: float) -> None:
     """Lower the scores of what was written, in place: positive ones divided, negative ones multiplied.
 
     Keskar et al. 2019 (arXiv:1909.05858), section 4.1, with the rule for negative scores that other
     libraries follow. It acts on the scores as the model gives them.
     """
-    if not output_ids or penalty == 1:
-        return
-    seen = torch.tensor(sorted(set(output_ids)), device=logits.device)
+    seen = torch.from_numpy(seen_ids).to(logits.device)
     scores = logits[row, seen]
     logits[row, seen] = torch.where(scores > 0, scores / penalty, scores * penalty)
 

@@ -11,7 +11,7 @@ from potstill.constraints.protocol import Constraint
 from potstill.engine.block_manager import Chain
 from potstill.engine.drafts.draft import Draft
 from potstill.engine.looked_at import LookedAt
-from potstill.engine.repetition import NgramBan
+from potstill.engine.repetition import NgramBan, distinct
 from potstill.engine.uniforms import Uniforms
 from potstill.errors import PotstillError
 from potstill.lm.context import Context
@@ -119,6 +119,10 @@ class Sequence:
         num_prompt = len(prompt_ids)
         output_ids = self.output_ids[max(start - num_prompt, 0) : max(end - num_prompt, 0)]
         return prepended + prompt_ids[start:end] + tuple(output_ids)
+
+    @property
+    def seen_ids(self) -> NDArray[np.int64]:
+        return distinct(self.output_ids)
 
     @property
     def banned_ids(self) -> set[int]:

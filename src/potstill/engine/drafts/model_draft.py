@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from math import exp
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from potstill.engine.drafts.beliefs import is_favourite
 from potstill.engine.drafts.draft import Draft, DraftRequest
 from potstill.engine.drafts.growing_draft import GrowingDraft
-from potstill.engine.repetition import NgramBan
+from potstill.engine.repetition import NgramBan, distinct
 from potstill.engine.sampling import draw_rows
 from potstill.lm.context import Context
 from potstill.lm.protocol import NextTokenModel
@@ -55,15 +57,19 @@ class _GuessedRow:
     allowed = None
 
     def __init__(self, request: DraftRequest, context: Context) -> None:
-        self.sampling, self.output_ids = request.sampling, list(context.output_ids)
+        self.sampling, self._output_ids = request.sampling, context.output_ids
         self._uniforms = request.uniforms
+
+    @property
+    def seen_ids(self) -> NDArray[np.int64]:
+        return distinct(self._output_ids)
 
     @property
     def banned_ids(self) -> set[int]:
         ban = NgramBan(self.sampling.no_repeat_ngram_size)
-        for token_id in self.output_ids:
+        for token_id in self._output_ids:
             ban.push(token_id)
         return ban.banned()
 
     def next_uniform(self) -> float:
-        return self._uniforms.at(len(self.output_ids))
+        return self._uniforms.at(len(self._output_ids))
