@@ -215,6 +215,25 @@ def test_a_text_that_the_vocabulary_cannot_spell_is_refused():
         letters("xyz")
 
 
+def test_a_text_that_meets_a_limit_spoils_no_other_of_the_same_grammar():
+    schema = {"type": "number", "minimum": -5, "maximum": 10**12, "multipleOf": 12345}
+    grammar = Grammar("json_schema", json.dumps(schema))
+    compiler = GrammarCompiler(BYTES, BYTES.vocab_size, trial=TRIAL)
+    texts = [compiler.compile(grammar) for _ in range(3)]
+    first, failed, num_tried = allowed_ids(texts[0]), False, 0
+    for token_id in [token_id for token_id in first if token_id not in BYTES.eos_ids]:
+        text = compiler.compile(grammar)
+        text.take(token_id)
+        for tried in range(BYTES.vocab_size):
+            num_tried += text.num_valid([tried])
+        failed = failed or bool(text._text._source._is_spoilt)
+    assert failed and num_tried, "choose a costlier grammar"
+    for text in [*texts, compiler.compile(grammar)]:
+        assert allowed_ids(text) == first
+        text.take(first[0])
+        assert allowed_ids(text)
+
+
 def test_a_grammar_that_becomes_too_costly_is_told_and_can_be_left_again(monkeypatch):
     from potstill.constraints import compile as compiling
     from potstill.constraints.limits import parser_limits

@@ -8,6 +8,7 @@ from llguidance import LLMatcher
 
 from potstill.constraints.grammar import GrammarConstraint
 from potstill.constraints.limits import parser_limits
+from potstill.constraints.matcher import MatcherSource
 from potstill.constraints.refusal import refusal
 from potstill.constraints.sources import Source, after_space, source_of
 from potstill.constraints.trial import Trial
@@ -53,7 +54,7 @@ class GrammarCompiler:
                 self._ready[grammar] = self._made(source_of(grammar))
             if len(self._ready) > _MOST_KEPT:
                 self._ready.popitem(last=False)
-            return self._ready[grammar].fork()
+            return self._ready[grammar].at_start()
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -62,10 +63,11 @@ class GrammarCompiler:
     def _made(self, source: Source) -> GrammarConstraint:
         text = after_space(source.text) if self._adds_space else source.text
         _try(self._trial, source, text)
-        matcher = LLMatcher(self._vocabulary.matchable, text, log_level=0, limits=parser_limits())
-        if matcher.is_error():
-            raise refusal(source, matcher.get_error())
-        constraint = GrammarConstraint(matcher, self._vocabulary, source.name)
+        matchable, limits = self._vocabulary.matchable, parser_limits()
+        matchers = MatcherSource(lambda: LLMatcher(matchable, text, log_level=0, limits=limits))
+        if matchers.error:
+            raise refusal(source, matchers.error)
+        constraint = GrammarConstraint(matchers, self._vocabulary, source.name)
         # That no text can begin is said before any work.
         constraint.allowed()
         return constraint

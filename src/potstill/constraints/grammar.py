@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
-from llguidance import LLMatcher
 from numpy.typing import NDArray
 
+from potstill.constraints.matcher import FollowedText, MatcherSource
 from potstill.constraints.vocabulary import Vocabulary, mask_of
 from potstill.errors import UsageError
 
@@ -35,15 +35,13 @@ class GrammarConstraint:
     Where the grammar leaves one way to go on, this way is cut into tokens as the tokenizer cuts it, and only
     these are allowed until they are written; the last of them stays open where a longer one could stand.
 
-    `name` is what the grammar is called in sentences. A matcher that runs into its limits never leaves that
-    state, so the text is followed anew where it goes back; UsageError where it is asked what may come next.
+    `name` is what the grammar is called in sentences. Where following it takes more than a step may,
+    `allowed` raises UsageError until the text goes back.
     """
 
-    def __init__(self, start: LLMatcher, vocabulary: Vocabulary, name: str) -> None:
-        """`start` stands at the beginning of a text and is not changed."""
-        self._start, self._vocabulary, self._name = start, vocabulary, name
-        self._matcher = start.deep_copy()
-        self._taken: list[int] = []
+    def __init__(self, source: MatcherSource, vocabulary: Vocabulary, name: str) -> None:
+        self._source, self._vocabulary, self._name = source, vocabulary, name
+        self._text = FollowedText(source)
         self._has_ended = False
         self._runs = [self._next_run()]
         self._masks: dict[int, NDArray[np.int32]] = {}
@@ -56,9 +54,10 @@ class GrammarConstraint:
         if self.must_end:
             # Without a token that ends a text it is not asked about again, and some token has to be allowed.
             return self._vocabulary.ends if self._vocabulary.end_ids else self._vocabulary.writable
-        mask = self._masks.get(len(self._taken))
+        num_taken = len(self._text.token_ids)
+        mask = self._masks.get(num_taken)
         if mask is None:
-            mask = self._masks[len(self._taken)] = self._find_mask()
+            mask = self._masks[num_taken] = self._find_mask()
         return mask
 
     def forced(self) -> tuple[int, ...]:
@@ -67,7 +66,7 @@ class GrammarConstraint:
 
     @property
     def must_end(self) -> bool:
-        return self._has_ended or (self._matcher.is_stopped() and self._is_accepting)
+        return self._has_ended or self._text.must_end
 
     def num_valid(self, token_ids: Sequence[int]) -> int:
         num_taken = 0
@@ -83,14 +82,11 @@ class GrammarConstraint:
 
     def take(self, token_id: int) -> None:
         if token_id in self._vocabulary.end_ids:
-            assert self._is_accepting and not self._has_ended, token_id
+            assert self._text.is_accepting and not self._has_ended, token_id
             self._has_ended = True
             return
-        was_taken = self._matcher.consume_token(token_id)
-        # In the state of an error all tokens are refused; `allowed` says what it is.
-        assert was_taken or self._matcher.is_error(), token_id
-        self._taken.append(token_id)
-        self._masks.pop(len(self._taken) - _MOST_MASKS, None)
+        self._text.take(token_id)
+        self._masks.pop(len(self._text.token_ids) - _MOST_MASKS, None)
         run = self._runs[-1]
         self._runs.append(run._replace(num_taken=run.num_taken + 1) if run.num_left > 1 else self._next_run())
 
@@ -98,68 +94,66 @@ class GrammarConstraint:
         if num_tokens > 0:
             num_tokens -= self._has_ended
             self._has_ended = False
-        assert 0 <= num_tokens <= len(self._taken), num_tokens
+        num_left = len(self._text.token_ids) - num_tokens
+        assert num_tokens >= 0 <= num_left, num_tokens
         if num_tokens == 0:
             return
-        for length in range(len(self._taken) - num_tokens, len(self._taken)):
+        for length in range(num_left, num_left + num_tokens):
             self._masks.pop(length + 1, None)
-        del self._taken[-num_tokens:], self._runs[-num_tokens:]
-        if self._matcher.is_error() or not self._matcher.rollback(num_tokens):
-            self._matcher = self._start.deep_copy()
-            self._matcher.consume_tokens(self._taken)
+        del self._runs[-num_tokens:]
+        self._text.undo(num_tokens)
 
     def fork(self) -> Self:
         other = type(self).__new__(type(self))
-        other._start, other._vocabulary, other._name = self._start, self._vocabulary, self._name
-        other._matcher = self._matcher.deep_copy()
-        other._taken, other._runs = self._taken.copy(), self._runs.copy()
+        other._source, other._vocabulary, other._name = self._source, self._vocabulary, self._name
+        other._text, other._runs = self._text.fork(), self._runs.copy()
         other._has_ended, other._masks = self._has_ended, self._masks.copy()
         return other
 
+    def at_start(self) -> Self:
+        """The same grammar for a new text."""
+        other = type(self)(self._source, self._vocabulary, self._name)
+        other._masks = {length: mask for length, mask in self._masks.items() if length == 0}
+        return other
+
     def unmet(self) -> tuple[str, ...]:
-        if self._has_ended or self._is_accepting:
+        if self._has_ended or self._text.is_accepting:
             return ()
         return (f"The text ends before {self._name} allows it to; allow more tokens.",)
 
-    @property
-    def _is_accepting(self) -> bool:
-        return self._matcher.is_accepting() and not self._matcher.is_error()
-
     def _may_take(self, token_id: int) -> bool:
-        if self._has_ended or self._matcher.is_error():
+        if self._has_ended or self._text.failure:
             return False
         if self._runs[-1].num_left:
             return token_id == self._runs[-1].next_id
         if token_id in self._vocabulary.end_ids:
-            return self._is_accepting
-        return self._vocabulary.can_write(token_id) and self._matcher.validate_tokens([token_id]) == 1
+            return self._text.is_accepting
+        return self._vocabulary.can_write(token_id) and self._text.may_take(token_id)
 
     def _next_run(self) -> _Run:
-        """What is forced here, as far as each of its tokens may really stand there."""
-        found = [] if self._matcher.is_stopped() else self._matcher.compute_ff_tokens()
-        if not found or self._matcher.is_error():
-            return _Run()
-        num_valid = self._matcher.validate_tokens(found)
-        wrong = (place for place, token in enumerate(found) if not self._vocabulary.can_write(token))
-        return _Run(tuple(found[: min(num_valid, next(wrong, num_valid))]))
+        """What is forced here, as far as the model has such tokens."""
+        found = [] if self._text.must_end else self._text.forced()
+        wrong = (place for place, token_id in enumerate(found) if not self._vocabulary.can_write(token_id))
+        return _Run(tuple(found[: next(wrong, len(found))]))
 
     def _find_mask(self) -> NDArray[np.int32]:
         if self._runs[-1].num_left:
             return mask_of([self._runs[-1].next_id], self.vocab_size)
-        octets = self._matcher.compute_bitmask()
-        if self._matcher.is_error():
-            self._fail()
+        octets = self._text.mask()
+        if octets is None:
+            raise self._failure()
         words = np.frombuffer(octets, "<i4")[: len(self._vocabulary.writable)].astype(np.int32, copy=False)
         mask: NDArray[np.int32] = words & self._vocabulary.writable
-        if self._is_accepting:
+        if self._text.is_accepting:
             mask |= self._vocabulary.ends
         if not mask.any():
-            self._fail()
+            raise self._failure()
         mask.flags.writeable = False
         return mask
 
-    def _fail(self) -> None:
-        reason = self._matcher.get_error().split("\n")[0]
+    def _failure(self) -> UsageError:
+        reason = self._text.failure
         if reason in ("", "NoExtensionBias"):
             reason = "the vocabulary has no token for what has to come"
-        raise UsageError(f"After {len(self._taken):,} tokens {self._name} cannot be followed: {reason}.")
+        num_taken = len(self._text.token_ids)
+        return UsageError(f"After {num_taken:,} tokens {self._name} cannot be followed: {reason}.")
