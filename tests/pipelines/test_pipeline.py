@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import torch
 
 import potstill
 from potstill.errors import ConfigError, DeviceMissing, UsageError
@@ -162,3 +163,14 @@ def test_a_wrong_machine_is_refused(
 ) -> None:
     with pytest.raises(error, match=said):
         potstill.pipeline("text-generation", model=decoder, **wrong)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_texts_are_the_same_and_its_memory_is_free_afterwards(decoder: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    before, texts = torch.cuda.memory_allocated(), []
+    for device in ("cpu", "cuda"):
+        with potstill.pipeline("text-generation", model=decoder, device=device, dtype="fp32") as made:
+            texts.append(made(LINES, max_new_tokens=8))
+    assert texts[0] == texts[1] and torch.cuda.memory_allocated() == before

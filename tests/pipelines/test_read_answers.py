@@ -47,9 +47,8 @@ def test_the_likeliest_span_is_the_best_of_all(family: str, kind: str, tmp_path:
     (first, last) = max(chances, key=lambda span: chances[span])
     assert context[spans.spans[first - 1][0] : spans.spans[last - 1][1]].strip() in got[0]["answer"]
     for one in got:
-        assert (
-            context[one["start"] : one["end"]] == one["answer"] and np.min(np.abs(np.array(best) - one["score"])) < 1e-5
-        )
+        assert context[one["start"] : one["end"]] == one["answer"]
+        assert np.min(np.abs(np.array(best) - one["score"])) < 1e-5
 
 
 def test_a_context_longer_than_the_model_reads_is_read_in_windows(tmp_path: Path) -> None:

@@ -102,6 +102,13 @@ def test_long_inputs_are_refused_or_cut_and_told(t5: Path, decoder: Path) -> Non
     assert answer["generated_text"].startswith("The cat sat on the mat")
 
 
+def test_more_beams_than_rows_are_refused_by_the_names_that_a_caller_knows(decoder: Path) -> None:
+    with opened("text-generation", decoder, batch_size=2) as made:
+        with pytest.raises(UsageError, match="num_beams is 3; 2 texts .* raise batch_size"):
+            made("A cat", num_beams=3)
+        assert made("A cat", num_beams=2)
+
+
 def test_a_draft_changes_no_text(decoder: Path) -> None:
     text = "words, words, words, words"
     with opened("text-generation", decoder, max_new_tokens=30) as made:

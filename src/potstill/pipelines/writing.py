@@ -38,11 +38,17 @@ class WritingJob:
         check_names(self._task.asked, arguments, self._known)
         form = prompt_form(self._task, self._held.model, arguments)
         goes_on = self._task.kind == "text-generation"
+        sampling = sampling_of(arguments, form.sampling)
+        if sampling.num_beams > (most := self._held.model.generator.engine.params.most_rows):
+            raise UsageError(
+                f"num_beams is {sampling.num_beams}; {most:,} texts are written together. Lower it, or raise "
+                f"batch_size where the pipeline is made."
+            )
         return WritingCall(
             task=self._task,
             held=self._held,
             form=form,
-            sampling=sampling_of(arguments, form.sampling),
+            sampling=sampling,
             steering=steering_of(arguments),
             limit=input_limit(arguments, keeps="last" if goes_on else "first"),
             length=_length(arguments),
