@@ -12,9 +12,9 @@ from potstill.devices import num_threads
 from potstill.errors import DamagedError, ModelMissing
 from potstill.gguf_header import TensorEntry, block_sizes, read_header
 
-# The library makes several copies of what it is given: small parts keep them in the cache, and in memory that
-# the process has already; new memory costs more than the numbers that are written to it.
-_PART_BYTES = 1 << 18
+# The library makes several copies of what it is given. Those of larger parts are taken from the system and
+# given back each time, and new memory costs more than the numbers that are written to it.
+_PART_BYTES = 1 << 16
 
 
 class GgufFile:
