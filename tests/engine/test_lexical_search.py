@@ -141,7 +141,13 @@ def test_a_banned_word_is_not_written_and_a_longer_one_is():
 
 
 def test_settings_out_of_range_are_refused():
-    for wrong in ({"num_beams": 1}, {"prune_factor": 0}, {"sat_tolerance": -1}, {"alpha": 11}):
+    for wrong in (
+        {"num_beams": 1},
+        {"prune_factor": 0},
+        {"sat_tolerance": -1},
+        {"alpha": 11},
+        {"num_beams": 2.5},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             LexicalParams(**wrong)
 

@@ -26,6 +26,11 @@ class LexicalParams:
     alpha: float = 0.25
 
     def __post_init__(self) -> None:
+        for name in ("num_beams", "prune_factor", "sat_tolerance", "lookahead_steps"):
+            value = getattr(self, name)
+            may_be_none = name == "prune_factor" and value is None
+            if not may_be_none and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ConfigError(f"{name} is {value!r}; it must be a whole number.")
         checks = (
             ("num_beams", 2 <= self.num_beams <= 256, "in [2, 256]"),
             ("prune_factor", self.prune_factor is None or 1 <= self.prune_factor < 2**31, ">= 1, or none"),
