@@ -41,7 +41,7 @@ from potstill.types import Completion, Grammar, SamplingParams, TextRequest
 PROMPT = "Here is one record of our catalogue as JSON, with every field filled in:\n"
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.9, max_tokens=1024)
 # llama.cpp looks at every schema alone, and its larger grammars take long.
-NUM_RIVAL_SCHEMAS = 20
+NUM_RIVAL_SCHEMAS = 10
 _HERE = Path(__file__).parent
 
 

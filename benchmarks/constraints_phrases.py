@@ -1,7 +1,8 @@
 """CommonGen for bench_constraints.py: do all concepts occur, and what does that cost in likelihood and time?
 
-Coverage is the share of concepts of which one of the item's forms stands in the text as a word. The settings
-and demonstrations were chosen on the last items of the file; what is reported are its first ones.
+Coverage is the share of concepts of which one of the item's forms, as the data set lists them, stands in the
+text as a word. The settings and demonstrations were chosen on the last items of the file, which are not among
+those reported (commongen.py).
 """
 
 import re
@@ -17,8 +18,8 @@ from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.types import Completion, SamplingParams, TextRequest
 
-NUM_BEAMS = 10
-MAX_TOKENS = 32
+NUM_BEAMS = 20
+MAX_TOKENS = 40
 
 
 def measure_phrases(path: Path, data: Path, count: int) -> dict[str, Any]:
