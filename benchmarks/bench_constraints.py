@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,15 @@ def measure_schemas(
 def _write(
     generator: EngineGenerator, requests: Sequence[TextRequest]
 ) -> tuple[list[Completion], float, dict[str, Any]]:
-    engine = generator.engine
-    engine.stats = EngineStats(max_batch=engine.params.max_batch, num_blocks=engine.decoder.num_blocks)
     for _ in generator.complete([requests[0]]):
         pass
+    before, stats = copy(generator.engine.stats), EngineStats()
     started = time.perf_counter()
     found = dict(generator.complete(requests))
     seconds = time.perf_counter() - started
-    return [found[index] for index in range(len(requests))], seconds, dict(engine.stats.as_dict())
+    stats.add(generator.engine.stats)
+    stats.add(before, -1)
+    return [found[index] for index in range(len(requests))], seconds, dict(stats.as_dict())
 
 
 def _why_invalid(schema: dict[str, Any], written: Completion) -> str | None:
