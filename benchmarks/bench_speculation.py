@@ -7,7 +7,7 @@ better of two settings and beside itself without. Ceiling: what a step of severa
 a single position, measured first. Every text of ours is held against the one written without drafts: they
 are the same, or the run fails.
 
-    python benchmarks/bench_speculation.py --data FOLDER --llama-python ENV/bin/python [--quick] [--out FILE]
+    python benchmarks/bench_speculation.py --data FOLDER --llama-python ENV/bin/python [--alone] [--out FILE]
 """
 
 import argparse
@@ -152,8 +152,11 @@ def _is_repeated(variant: Variant) -> bool:
     return variant.child in (INT8, LLAMA)
 
 
-def start(options: Options) -> tuple[dict[str, Child], list[str]]:
+def start(options: Options, *, alone: bool) -> tuple[dict[str, Child], list[str]]:
+    """Every system in a process of its own, or ours in int8 `alone`."""
     ours = [sys.executable, _HERE / "speculation_potstill.py", options.threads, options.model_path]
+    if alone:
+        return {INT8: Child(INT8, [*ours, "int8"], options.log(INT8))}, []
     folder = options.work / "decoder"
     export(options.model_path, folder)
     commands: dict[str, list[object]] = {
@@ -258,6 +261,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=14)
     parser.add_argument("--work", type=Path, help="where indexes, converted models and logs are kept")
+    parser.add_argument("--alone", action="store_true", help="ours in int8 and no other system: more rounds")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
@@ -289,7 +293,7 @@ def measure(asked: argparse.Namespace, options: Options) -> dict[str, Any]:
         for kind in workload.KINDS
         for num_streams, count in counts.items()
     ]
-    children, failures = start(options)
+    children, failures = start(options, alone=asked.alone)
     bench = Bench(children, indexes, time.monotonic() + 60 * asked.minutes)
     bench.failures += failures
     try:
