@@ -56,6 +56,10 @@ class GrammarCompiler:
                 self._ready.popitem(last=False)
             return self._ready[grammar].at_start()
 
+    def unmet(self, grammar: Grammar, text: str) -> tuple[str, ...]:
+        """What a text does not meet that is no more as its tokens wrote it, since its end was cut off."""
+        return self.compile(grammar).unmet_by(f" {text}" if self._adds_space else text)
+
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary.of(self._tokenizer, self._vocab_size)

@@ -121,6 +121,15 @@ class GrammarConstraint:
             return ()
         return (f"The text ends before {self._name} allows it to; allow more tokens.",)
 
+    def unmet_by(self, text: str) -> tuple[str, ...]:
+        """What a whole text does not meet, wherever this one stands: one of which the end was cut off."""
+        matcher = self._source.shared()
+        token_ids = self._vocabulary.matchable.tokenize_str(text)
+        num_valid = matcher.validate_tokens(token_ids)
+        if num_valid == len(token_ids) and matcher.consume_tokens(token_ids) and matcher.is_accepting():
+            return ()
+        return (f"What is left of the text where its end was cut off is not what {self._name} allows.",)
+
     def _may_take(self, token_id: int) -> bool:
         if self._has_ended or self._text.failure:
             return False

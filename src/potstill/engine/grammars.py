@@ -20,6 +20,13 @@ class Grammars:
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """One for a new text; UsageError where the grammar is none, or too much."""
+        return self._compiling().compile(grammar)
+
+    def unmet(self, grammar: Grammar, text: str) -> tuple[str, ...]:
+        """What a text does not meet whose end was cut off, in a sentence."""
+        return self._compiling().unmet(grammar, text)
+
+    def _compiling(self) -> "GrammarCompiler":
         if self._compiler is None:
             # Reading a whole vocabulary takes its time, and few requests have a grammar.
             from potstill.constraints.compile import GrammarCompiler
@@ -28,4 +35,4 @@ class Grammars:
             self._compiler = GrammarCompiler(
                 self._tokenizer, decoder.vocab_size, goes_on=not decoder.encodes_prompt
             )
-        return self._compiler.compile(grammar)
+        return self._compiler

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import NamedTuple
 
 from potstill.constraints.protocol import Constraint
@@ -61,10 +60,10 @@ class RequestFeed:
         ended: list[Ended] = []
         for sequence in self._engine.step():
             asked = self._asked.pop(sequence)
-            if sequence.error is not None:
-                self.failures.append((asked.request_index, sequence.error))
-            else:
+            try:
                 ended += self._all_ended(sequence, asked)
+            except PotstillError as error:
+                self.failures.append((asked.request_index, error))
         return ended
 
     def being_written(self) -> Iterator[Asked]:
@@ -90,37 +89,53 @@ class RequestFeed:
 
     def _refill(self) -> None:
         """Keep a batch of prompts waiting, so that no row stays empty."""
-        num_wanted = max(self._engine.params.max_batch - self._engine.num_waiting, 0)
-        for index, sample, prompt_ids in islice(self._samples, num_wanted):
-            params = sample_params(self._requests[index].sampling, sample)
-            source = TextStream(self._tokenizer)
-            text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
-            clauses, eos_ids = self._requests[index].clauses, self._engine.eos_ids
-            try:
-                constraint = self._constraint(self._requests[index])
-                strategy = self._phrases.strategy(clauses, params, text, eos_ids)
-                sequence = self._engine.add(
-                    prompt_ids, params, text, constraint=constraint, strategy=strategy
-                )
-            except UsageError as error:
-                raise UsageError(f"Request {index}: {error}") from None
-            self._asked[sequence] = Asked(index, sample, text)
+        while self._engine.num_waiting < self._engine.params.max_batch:
+            found = next(self._samples, None)
+            if found is None:
+                return
+            self._add(*found)
+
+    def _add(self, index: int, sample: int, prompt_ids: list[int]) -> None:
+        request = self._requests[index]
+        params = sample_params(request.sampling, sample)
+        source = TextStream(self._tokenizer)
+        text = WrittenText(params, source, goes_on=not self._engine.decoder.encodes_prompt)
+        try:
+            constraint = self._constraint(request)
+        except PotstillError as error:
+            # It could be used when it was looked at first; the others are written all the same.
+            self.failures.append((index, error))
+            return
+        try:
+            strategy = self._phrases.strategy(request.clauses, params, text, self._engine.eos_ids)
+            sequence = self._engine.add(prompt_ids, params, text, constraint=constraint, strategy=strategy)
+        except UsageError as error:
+            raise UsageError(f"Request {index}: {error}") from None
+        self._asked[sequence] = Asked(index, sample, text)
 
     def _constraint(self, request: TextRequest) -> Constraint | None:
         return None if request.grammar is None else self._grammars.constraint(request.grammar)
 
-    def _all_ended(self, sequence: RunningSequence, asked: Asked) -> Iterator[Ended]:
-        """A text, or all that a beam search found."""
+    def _all_ended(self, sequence: RunningSequence, asked: Asked) -> list[Ended]:
+        """A text, or all that a beam search found; an error where it could not be written."""
+        if sequence.error is not None:
+            raise sequence.error
+        clauses = self._requests[asked.request_index].clauses
+        ended: list[Ended] = []
         for place, found in enumerate((sequence, *sequence.others)):
             assert isinstance(found.stop, WrittenText)
             one = Asked(asked.request_index, asked.sample + place, found.stop)
-            completion = _completion(found, one, self._unmet(found, one))
-            clauses = self._requests[asked.request_index].clauses
-            unmet = self._phrases.unmet(clauses, completion.text)
-            yield Ended(one, completion._replace(unmet=(*completion.unmet, *unmet)))
+            completion = _completion(found, one)
+            unmet = self._unmet(found, one, completion.text)
+            unmet += self._phrases.unmet(clauses, completion.text)
+            ended.append(Ended(one, completion._replace(unmet=unmet)))
+        return ended
 
-    def _unmet(self, sequence: RunningSequence, asked: Asked) -> tuple[str, ...]:
-        constraint = sequence.constraint
+    def _unmet(self, sequence: RunningSequence, asked: Asked, text: str) -> tuple[str, ...]:
+        """What of its grammar a finished text does not meet."""
+        constraint, grammar = sequence.constraint, self._requests[asked.request_index].grammar
+        if grammar is not None and text != asked.text.written:
+            return self._grammars.unmet(grammar, text)
         if constraint is not None and sequence.sampling.num_beams > 1:
             # A search's rows stand at the texts that it followed, not at those that it found.
             constraint = self._constraint(self._requests[asked.request_index])
@@ -155,7 +170,7 @@ def sample_params(params: SamplingParams, sample: int) -> SamplingParams:
     return replace(params, n=1, seed=seed)
 
 
-def _completion(sequence: RunningSequence, asked: Asked, unmet: tuple[str, ...]) -> Completion:
+def _completion(sequence: RunningSequence, asked: Asked) -> Completion:
     assert sequence.finish_reason is not None
     return Completion(
         text=asked.text.cut(is_complete=sequence.finish_reason == "stop"),
@@ -164,5 +179,4 @@ def _completion(sequence: RunningSequence, asked: Asked, unmet: tuple[str, ...])
         logprob=sequence.logprob,
         logprobs=tuple(sequence.told),
         sample=asked.sample,
-        unmet=unmet,
     )

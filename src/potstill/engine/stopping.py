@@ -61,6 +61,11 @@ class WrittenText:
             text = first_sentence(text, is_complete=is_complete) or text
         return text
 
+    @property
+    def written(self) -> str:
+        """All that was written, with what ended it."""
+        return self._text
+
     def shown_next(self) -> str:
         """More of the text, while it is written: what is sure to be in it and was not shown before."""
         if self._params.stop_at_first_sentence or self._ended_at is not None:
