@@ -133,6 +133,7 @@ def test_a_way_begins_behind_a_space_or_not_and_never_inside_a_word():
         (((Phrase("Ü"),),), "cannot write"),
         (((Phrase("a" * 9000),),), "9,000 characters"),
         (tuple((Phrase(f"a{i}"),) for i in range(1100)), "1,100 clauses"),
+        (tuple((Phrase(f"a{i}"),) for i in range(300)), "want 300 phrases; at most 256"),
     ],
 )
 def test_what_no_text_can_hold_is_refused(clauses, message):

@@ -13,6 +13,8 @@ from potstill.types import Clauses, Phrase
 # their characters: 0.1 GB and a second or two for so many.
 _MOST_CLAUSES = 1024
 _MOST_CHARACTERS = 8192
+# A step looks at each of them behind every text, and at each pair where tokens run short.
+_MOST_WANTED = 256
 
 
 class Clause(NamedTuple):
@@ -70,6 +72,14 @@ class Formula:
             f"The text {self._told(clause)}." for clause in self.clauses if not clause.holds(occurred)
         )
 
+    def wanting(self) -> list[int]:
+        """For each phrase the clauses that hold once it has come."""
+        found = [0] * len(self.phrases)
+        for index, clause in enumerate(self.clauses):
+            for phrase in bits(clause.wanted):
+                found[phrase] |= 1 << index
+        return found
+
     def texts(self, phrases: int) -> list[str]:
         return [text for index, text in enumerate(self.phrases) if phrases >> index & 1]
 
@@ -96,6 +106,11 @@ def _check_sizes(clauses: Clauses) -> None:
         raise UsageError(
             f"There are {len(clauses):,} clauses whose phrases have {num_characters:,} characters; at most "
             f"{_MOST_CLAUSES:,} clauses of {_MOST_CHARACTERS:,} characters can be searched for."
+        )
+    num_wanted = sum(phrase.is_wanted for clause in clauses for phrase in clause)
+    if num_wanted > _MOST_WANTED:
+        raise UsageError(
+            f"The clauses want {num_wanted:,} phrases; at most {_MOST_WANTED:,} can be searched for."
         )
     for clause in clauses:
         if not clause:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from potstill.constraints.formula import Formula, bits
+from potstill.constraints.formula import Clause, Formula, bits
 from potstill.constraints.phrase_matcher import PhraseMatcher
 from potstill.constraints.phrase_tokens import PhraseTokens, PhraseVocabulary, TokenIds
 from potstill.errors import UsageError
@@ -21,6 +21,13 @@ class _Way(NamedTuple):
 
     phrase: int
     token_ids: TokenIds
+
+
+class _Shortest(NamedTuple):
+    """Of a clause's phrases the one that takes the fewest tokens behind whatever word."""
+
+    num_tokens: int
+    phrase: int
 
 
 def check_clauses(clauses: Clauses) -> None:
@@ -41,6 +48,8 @@ class LexicalRules:
         possible = self.formula.check_possible(self.matcher.in_text)
         self._helpful = sum(1 << index for index in bits(possible) if self.tokens.shortest(index))
         self._check_spelling()
+        self._shortest = [self._shortest_of(clause) for clause in self.formula.clauses]
+        self._wanting = self.formula.wanting()
         self._holding: dict[int, int] = {}
         self._broken: dict[int, bool] = {}
         self._ways: dict[tuple[int, bytes, int], tuple[_Way, ...]] = {}
@@ -131,22 +140,18 @@ class LexicalRules:
     def _num_behind_words(self, open_clauses: int) -> int:
         total = 0
         for index in bits(open_clauses):
-            ways = [
-                (len(self.tokens.shortest(phrase) or ()), phrase)
-                for phrase in bits(self.formula.clauses[index].wanted & self._helpful)
-            ]
             # A phrase that came for an earlier clause may be one of this.
-            if ways and open_clauses >> index & 1:
-                num_tokens, phrase = min(ways)
-                total += num_tokens
-                open_clauses = self._without(open_clauses, phrase)
+            if (shortest := self._shortest[index]) and open_clauses >> index & 1:
+                total += shortest.num_tokens
+                open_clauses &= ~self._wanting[shortest.phrase]
         return total
 
-    def _without(self, open_clauses: int, phrase: int) -> int:
-        """The clauses that are still open once a phrase has come."""
-        return sum(
-            1 << index for index in bits(open_clauses) if not self.formula.clauses[index].wanted >> phrase & 1
+    def _shortest_of(self, clause: Clause) -> "_Shortest | None":
+        found = (
+            _Shortest(len(self.tokens.shortest(phrase) or ()), phrase)
+            for phrase in bits(clause.wanted & self._helpful)
         )
+        return min(found, default=None)
 
     def _open_phrases(self, open_clauses: int) -> int:
         phrases = 0
