@@ -25,6 +25,8 @@ NOT_WHOLE = "The text ends before the JSON schema allows it to; allow more token
         ("a.regex", "a+\n", "regex", "a+"),
         ("a.TXT", "a+\r\n", "regex", "a+"),
         ("a.txt", "a\n\n", "regex", "a\n"),
+        ("a.txt", "\ufeffa+", "regex", "a+"),
+        ("a.json", '\ufeff["yes"]', "choices", '["yes"]'),
     ],
 )
 def test_a_suffix_says_what_a_file_holds(

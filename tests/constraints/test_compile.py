@@ -176,6 +176,7 @@ WRONG = {
     "a number among choices": ("choices", '["a", 1]', "Choice 1 is 1"),
     "an empty choice": ("choices", '["a", ""]', "at least a character"),
     "half a character": ("regex", "a\ud800", "Character 1"),
+    "half a character among choices": ("choices", '["a", "b\\ud800"]', "Character 1 of choice 1 is no text"),
     "no text": ("regex", 3, "must be a text"),
     "an unknown kind": ("gbnf", "root ::= x", "one of regex, json_schema"),
 }
@@ -223,5 +224,7 @@ def test_a_text_that_does_not_go_on_begins_with_the_space_that_its_vocabulary_pu
     own = GrammarCompiler(tokenizer, tokenizer.vocab_size, goes_on=False, trial=TRIAL).compile(grammar)
     assert own.num_valid(tokenizer.encode("positive")) == len(tokenizer.encode("positive"))
     assert all(tokenizer.token_bytes(token_id).startswith(b" ") for token_id in allowed_ids(own))
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, goes_on=False, trial=TRIAL)
+    assert compiler.unmet(grammar, "positive") == () != compiler.unmet(grammar, "posit")
     going_on = GrammarCompiler(tokenizer, tokenizer.vocab_size, trial=TRIAL).compile(grammar)
     assert not any(tokenizer.token_bytes(token_id).startswith(b" ") for token_id in allowed_ids(going_on))

@@ -35,7 +35,8 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_SOURCE_BYTES:
             raise UsageError(f"{path} has more than {MAX_SOURCE_BYTES:,} bytes; no grammar is that large.")
-        return path.read_bytes().decode()
+        # Some editors begin a file with a mark that is no part of its text.
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
@@ -43,4 +44,4 @@ def _text(path: Path) -> str:
 
 
 def _is_list(source: str) -> bool:
-    return source.lstrip("\ufeff \t\r\n").startswith("[")
+    return source.lstrip(" \t\r\n").startswith("[")

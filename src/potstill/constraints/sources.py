@@ -77,7 +77,7 @@ def _check_names_no_token(source: str) -> None:
 
 def _check_size(source: object, name: str) -> None:
     if not isinstance(source, str):
-        raise UsageError(f"{name.capitalize()} is a {type(source).__name__}; it must be a text.")
+        raise UsageError(f"{_first_up(name)} is a {type(source).__name__}; it must be a text.")
     try:
         size = len(source.encode())
     except UnicodeEncodeError as error:
@@ -117,6 +117,7 @@ def _any_of(value: object) -> str:
             raise UsageError(
                 f"Choice {place} is {choice!r:.40}; each must be a text of at least a character."
             )
+        _check_size(choice, f"choice {place}")
     return "|".join(map(re.escape, dict.fromkeys(value)))
 
 
