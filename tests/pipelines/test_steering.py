@@ -5,7 +5,7 @@ import pytest
 
 import potstill
 from potstill.errors import UsageError
-from potstill.pipelines.steering import steering_of
+from potstill.pipelines.steering import Unmet, steering_of
 from potstill.types import Grammar, Phrase, SamplingParams
 
 
@@ -57,6 +57,13 @@ def test_what_is_no_grammar_or_phrase_is_refused(arguments, said) -> None:
         steering_of(arguments)
 
 
+@pytest.mark.parametrize("source", ["yes", "3", "[3]", "[" * 200_000])
+def test_choices_that_are_none_are_refused_where_a_space_would_come_before_them(source) -> None:
+    steering = steering_of({"grammar": Grammar("choices", source)})
+    with pytest.raises(UsageError, match="choices"):
+        steering.request("A:", SamplingParams(), goes_on=True)
+
+
 def test_texts_meet_what_they_are_held_to_or_say_what_they_do_not_meet(decoder: Path) -> None:
     schema = {"type": "object", "properties": {"a": {"enum": ["cat", "dog"]}}, "required": ["a"]}
     schema["additionalProperties"] = False
@@ -69,4 +76,6 @@ def test_texts_meet_what_they_are_held_to_or_say_what_they_do_not_meet(decoder: 
         assert "cat" in held["generated_text"] and "unmet" not in held
         (short,) = made("The", regex="[a-z]{30}", max_new_tokens=2)
         assert short["unmet"]
+        with pytest.warns(Unmet, match="ends before the regular expression allows it"):
+            assert "".join(made("The", regex="[a-z]{30}", max_new_tokens=2, stream=True))
         assert "".join(made("The", choices=["cat", "dog"], stream=True)) == chosen["generated_text"]

@@ -12,6 +12,10 @@ _PHRASES = ("contains", "avoids")
 STEERING_ARGUMENTS = (*_GRAMMARS, *_PHRASES)
 
 
+class Unmet(UserWarning):
+    """A text that was shown as it was written does not meet its grammar or phrases."""
+
+
 class Steering(NamedTuple):
     grammar: Grammar | None = None
     clauses: Clauses = ()
@@ -24,9 +28,7 @@ class Steering(NamedTuple):
         """
         grammar = self.grammar
         if grammar is not None and grammar.kind == "choices" and goes_on and not prompt[-1:].isspace():
-            grammar = Grammar(
-                "choices", json.dumps([f" {one.lstrip()}" for one in json.loads(grammar.source)])
-            )
+            grammar = Grammar("choices", json.dumps([f" {one.lstrip()}" for one in _choices(grammar)]))
         return TextRequest(prompt, sampling, grammar=grammar, clauses=self.clauses)
 
 
@@ -56,16 +58,28 @@ def _grammar(name: str, value: object) -> Grammar:
     if name == "grammar" and isinstance(value, Grammar):
         return value
     if name == "choices":
-        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-            raise UsageError(f"choices is {value!r}; it must be a list of texts.")
-        if not all(isinstance(one, str) and one.strip() for one in value):
-            raise UsageError(f"choices is {value!r}; each must be a text with a word in it.")
-        return Grammar("choices", json.dumps(list(value)))
+        return Grammar("choices", json.dumps(list(_checked_choices(value))))
     if name == "json_schema":
         return Grammar("json_schema", value if isinstance(value, str) else json.dumps(value))
     if not isinstance(value, str):
         raise UsageError(f"{name} is {value!r}; it must be a text.")
     return Grammar("lark" if name == "grammar" else "regex", value)
+
+
+def _choices(grammar: Grammar) -> Sequence[str]:
+    """Of a grammar that the caller made."""
+    try:
+        return _checked_choices(json.loads(grammar.source))
+    except (TypeError, ValueError, RecursionError):
+        raise UsageError(f"The choices {grammar.source!r:.40} are no JSON list of texts.") from None
+
+
+def _checked_choices(value: object) -> Sequence[str]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise UsageError(f"choices is {value!r}; it must be a list of texts.")
+    if not all(isinstance(one, str) and one.strip() for one in value):
+        raise UsageError(f"choices is {value!r}; each must be a text with a word in it.")
+    return value
 
 
 def _list(name: str, arguments: Mapping[str, Any]) -> Sequence[object]:

@@ -1,5 +1,6 @@
 """Tasks that write: text-generation, text2text-generation, summarization and translation."""
 
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from potstill.pipelines.held import Held
 from potstill.pipelines.input_limit import InputLimit, input_limit
 from potstill.pipelines.job import one_input
 from potstill.pipelines.prompts import PROMPT_ARGUMENTS, PromptForm, prompt_form
-from potstill.pipelines.steering import STEERING_ARGUMENTS, Steering, steering_of
+from potstill.pipelines.steering import STEERING_ARGUMENTS, Steering, Unmet, steering_of
 from potstill.pipelines.task_name import TaskName
 from potstill.pipelines.texts import checked_text
 from potstill.pipelines.writer import Writer
@@ -118,9 +119,15 @@ class WritingCall:
     def stream(self, inputs: str) -> Iterator[str]:
         if self.sampling.n > 1:
             raise UsageError("stream=True shows one text as it is written. Drop num_return_sequences.")
-        writer = self.held.model
-        pieces = (piece.text for piece in writer.generator.stream(self._requests(writer, [inputs])))
+        pieces = self._pieces(self.held.model, inputs)
         return (piece for piece in (stripped_pieces(pieces) if self._strips else pieces) if piece)
+
+    def _pieces(self, writer: Writer, text: str) -> Iterator[str]:
+        """Warns with `Unmet` at the end of a text that does not meet what it was asked for."""
+        for piece in writer.generator.stream(self._requests(writer, [text])):
+            yield piece.text
+            if piece.completion and piece.completion.unmet:
+                warnings.warn(" ".join(piece.completion.unmet), Unmet, stacklevel=2)
 
     def _requests(self, writer: Writer, texts: Sequence[str]) -> list[TextRequest]:
         prompts = [self.form.prompt(text) for text in self.limit.cut(texts, writer.tokenizer)]
