@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from potstill.engine.payoff import Chances, Payoff, TextPayoff
@@ -63,7 +65,7 @@ def test_what_a_drafter_claims_is_weighed_by_what_was_kept():
     for _ in range(100):
         chances.learn(0.87, is_kept=False)
     assert chances.of(0.82) < 0.2 and chances.of(0.79) == pytest.approx(0.75)
-    assert all(0 < chances.of(prob) < 1 for prob in (-3.0, 0.0, 1.0, 5.0))
+    assert all(0 < chances.of(prob) < 1 for prob in (-3.0, 0.0, 1.0, 5.0, math.nan, math.inf))
 
 
 def test_drafts_that_cost_more_than_they_save_are_left_alone_longer_and_longer():
@@ -94,11 +96,12 @@ def test_a_drafter_that_is_slow_does_not_pay_however_good_it_is():
     assert num_asked < 50
 
 
-def test_the_first_draft_of_a_text_may_take_long():
+@pytest.mark.parametrize("slow_step", [0, 3])
+def test_the_first_draft_of_a_text_may_take_long(slow_step):
     payoff = payoff_where(_1=1.0)
     for step in range(100):
         assert payoff.is_asked(1)
-        payoff.note_drafts(1, num_drafted=1, num_kept=1, draft_s=30.0 if step == 3 else 0.1)
+        payoff.note_drafts(1, num_drafted=1, num_kept=1, draft_s=30.0 if step == slow_step else 0.1)
 
 
 def test_nothing_is_asked_before_a_plain_step_is_measured():
@@ -108,3 +111,12 @@ def test_nothing_is_asked_before_a_plain_step_is_measured():
     assert not payoff.is_asked(1)
     payoff.cost.note(1, 1.0)
     assert payoff.is_asked(1)
+
+
+def test_where_guesses_find_no_memory_none_are_asked_for_longer_and_longer():
+    payoff, asked = payoff_where(_1=1.0), []
+    for step in range(500):
+        if payoff.is_asked(1):
+            asked.append(step)
+            payoff.pause()
+    assert asked == [0, 65, 194, 451]

@@ -6,12 +6,15 @@ import pytest
 
 from engine.conftest import RecallingDecoder, WholeContextModel
 from engine.drafts.toy_drafters import TOY_DRAFTERS, Adversarial, HalfPerfect, Lying, Perfect
+from engine.tiny_decoder import tiny_decoder
 from engine.toy_constraints import BreakingOff, Toy
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
 from potstill.errors import UsageError
+from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.stateless import Stateless
 from potstill.lm.table import TableModel
+from potstill.models.native_decoder import NativeRunner
 from potstill.types import SamplingParams
 
 EOS = (7,)
@@ -215,6 +218,18 @@ def test_where_memory_runs_out_drafts_go_first_and_texts_stay(kind, request, pla
     assert engine.stats.num_tokens_accepted > 0
 
 
+def test_guesses_that_never_find_memory_are_hardly_tried():
+    decoder = failing_now_and_then(RecallingDecoder(), 0)
+    drafter = Perfect(decoder.model)
+    engine = Engine(decoder, EngineParams(), drafter=drafter, clock=lambda: 0.0)
+    text = engine.add([1], SamplingParams(max_tokens=50, temperature=0))
+    proposed = []
+    propose = drafter.propose
+    drafter.propose = lambda requests: proposed.append(len(text.output_ids)) or propose(requests)
+    run(engine)
+    assert len(text.output_ids) == 50 and len(proposed) < 3
+
+
 def test_without_its_drafts_a_step_that_found_no_memory_runs_whole():
     decoder = failing_now_and_then(RecallingDecoder(), 9)
     engine = Engine(decoder, EngineParams(), drafter=Perfect(decoder.model), clock=lambda: 0.0)
@@ -287,6 +302,31 @@ def test_a_search_runs_beside_drafted_texts_and_follows_a_constraint(plain):
     assert found.output_ids == expected.output_ids
     assert Toy(EOS).num_valid(found.output_ids) == len(found.output_ids)
     assert [written(text) for text in texts] == plain
+
+
+@pytest.mark.parametrize("windows", [(6, None), (3, 5)])
+def test_refused_guesses_are_not_seen_through_a_window(windows):
+    def texts(toy):
+        runner = NativeRunner.of(tiny_decoder(windows=windows), "fp32")
+        decoder = NeuralDecoder(runner, bos_id=1, kv_bytes=1 << 18, block_size=4)
+        engine = Engine(decoder, EngineParams(), (), toy and toy(decoder), clock=lambda: 0.0)
+        sequences = [engine.add(*asked) for asked in some_requests(8)]
+        run(engine)
+        assert toy is None or 0 < engine.stats.acceptance_rate < 1
+        return [(one.output_ids, one.logprob, one.told) for one in sequences]
+
+    assert texts(HalfPerfect) == texts(None)
+
+
+def test_what_a_text_would_run_without_a_cache_is_the_same_with_drafts():
+    counts = []
+    for toy in (None, HalfPerfect):
+        decoder = RecallingDecoder()
+        engine = Engine(decoder, EngineParams(), EOS, toy and toy(decoder.model), clock=lambda: 0.0)
+        engine.add([1, 2, 3], SamplingParams(max_tokens=40, temperature=0))
+        run(engine)
+        counts.append(engine.stats.num_positions_uncached)
+    assert counts[0] == counts[1]
 
 
 def test_a_drafter_that_never_pays_is_hardly_asked():

@@ -28,6 +28,18 @@ def test_a_step_that_was_held_up_changes_nothing():
     assert cost.seconds(2) == 1.0
 
 
+def test_one_of_two_steps_that_was_held_up_changes_nothing_either():
+    cost = StepCost()
+    for seconds in (50.0, 1.0):
+        cost.note(2, seconds)
+    assert cost.seconds(2) == 1.0
+
+
+def test_no_step_is_thought_to_take_longer_than_a_larger_one():
+    cost = measured(_2=50.0, _6=3.0, _20=2.0, _40=4.0)
+    assert [cost.seconds(size) for size in (2, 4, 6, 13, 20, 30)] == [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
+
+
 def test_texts_that_grow_are_followed():
     cost = measured(_2=1.0)
     for _ in range(7):

@@ -24,4 +24,4 @@ class DraftLength:
             moved = self.threshold - _FALL
         else:
             moved = (self.threshold + prod(probs[:num_kept])) / 2
-        self.threshold = min(max(moved, _LOWEST), _HIGHEST)
+        self.threshold = min(max(_LOWEST, moved), _HIGHEST)

@@ -124,6 +124,9 @@ class Engine:
             self._draft()
             begun = self._clock()
             shares = self._scheduler.schedule()
+            if self._call_size.is_limited:
+                # Searches look ahead behind guesses of their own.
+                shares = self._without_drafts(shares)
             groups = self._groups_of(shares)
             with torch.inference_mode():
                 self._run(shares)
@@ -186,6 +189,7 @@ class Engine:
             rest = [*call, *(share for later in calls for share in later)]
             if any(share.num_drafted for share in rest):
                 rest = self._without_drafts(rest)
+                self._speculation.note_no_memory()
                 calls = deque(self._call_size.split(rest))
             elif self._call_size.halve(call):
                 calls = deque(self._call_size.split(rest))

@@ -24,8 +24,8 @@ _SHORTEST_REST, _LONGEST_REST = 1, 64
 # pause is so many times as long as what was lost, so that little is lost of the whole.
 _TRIAL_STEPS, _MOST_LOST, _PAUSE_FOR_LOST = 32, 2.0, 50
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 64, 4096
-# The first draft of a text may have all of it to read.
-_DRAFTS_REMEMBERED = 7
+# The first draft of a text may have all of it to read, and tells nothing by itself.
+_DRAFTS_REMEMBERED, _ENOUGH_DRAFTS = 7, 3
 
 
 class Rest:
@@ -135,20 +135,26 @@ class Payoff:
         if plain <= 0:
             return
         # In plain steps, of medians: a step that was held up says nothing about drafts.
-        lost = median(self._draft_s) / plain - num_kept / num_rows
+        drafting_s = median(self._draft_s) if len(self._draft_s) >= _ENOUGH_DRAFTS else 0.0
+        lost = drafting_s / plain - num_kept / num_rows
         if num_drafted:
             lost += self.price(num_rows, num_drafted) * num_drafted / num_rows
         self._num_lost, self._num_tried = self._num_lost + lost, self._num_tried + 1
         if self._num_lost > _MOST_LOST or (self._num_tried == _TRIAL_STEPS and self._num_lost > 0):
-            self._left_alone = max(self._pause.begin(), round(self._num_lost * _PAUSE_FOR_LOST)) + 1
-            self._begin_trial()
+            self.pause()
         elif self._num_tried == _TRIAL_STEPS:
             self._pause.has_paid()
             self._begin_trial()
+
+    def pause(self) -> None:
+        """Ask for no drafts for a while: fifty times what was lost, and longer each time."""
+        self._left_alone = max(self._pause.begin(), round(self._num_lost * _PAUSE_FOR_LOST)) + 1
+        self._begin_trial()
 
     def _begin_trial(self) -> None:
         self._num_tried, self._num_lost = 0, 0.0
 
 
 def _claim_of(prob: float) -> int:
-    return min(max(int(prob * _NUM_CLAIMS), 0), _NUM_CLAIMS - 1)
+    # In this order what is no number claims nothing.
+    return min(int(min(max(0.0, prob), 1.0) * _NUM_CLAIMS), _NUM_CLAIMS - 1)

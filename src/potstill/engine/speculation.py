@@ -56,13 +56,14 @@ class Speculation:
         self._texts: dict[int, _Guessed] = {}
         # Of the current step.
         self._has_asked, self._draft_s, self._num_drafted, self._num_kept = False, 0.0, 0, 0
+        self._had_no_memory = False
 
     def draft(self, rows: Many[Sequence]) -> None:
         """Give each row its guesses for the coming step, in place of any it has."""
         for row in rows:
             row.draft, text = self._forced(row), self._text(row)
             text.num_forced, text.passed_over = len(row.draft.token_ids), NO_DRAFT
-        self._has_asked, self._num_drafted, self._num_kept = False, 0, 0
+        self._has_asked, self._num_drafted, self._num_kept, self._had_no_memory = False, 0, 0, False
         if self._drafter is not None and rows and self.payoff.is_asked(len(rows)):
             self._ask(self._drafter, rows)
 
@@ -76,9 +77,9 @@ class Speculation:
             return
         text, num_forced = self._text(row), self.num_forced(row)
         drawn_ids = drawn_ids[num_forced:]
-        if text.passed_over.token_ids:
+        first, text.passed_over = text.passed_over.cut(1), NO_DRAFT
+        if first.token_ids and num_forced == text.num_forced:
             # What it would have been worth costs nothing to see.
-            first = text.passed_over.cut(1)
             self.payoff.learn(text.payoff, first.probs, int(first.token_ids[0] == drawn_ids[0]))
         draft = Draft(row.draft.token_ids[num_forced:], row.draft.probs[num_forced:])
         if not draft.token_ids:
@@ -95,11 +96,16 @@ class Speculation:
 
     def note_step(self, num_rows: int, num_positions: int, seconds: float) -> None:
         """The step is over: so many rows that write ran so many positions, and nothing else did."""
-        if self._drafter is None:
+        if self._drafter is None or self._had_no_memory:
             return
         self.payoff.cost.note(num_positions, seconds)
         if self._has_asked:
             self.payoff.note_drafts(num_rows, self._num_drafted, self._num_kept, self._draft_s)
+
+    def note_no_memory(self) -> None:
+        """The step found memory only once its guesses were left out."""
+        self._had_no_memory = True
+        self.payoff.pause()
 
     def forget(self, row: Sequence) -> None:
         """It is written no more."""
@@ -129,7 +135,9 @@ class Speculation:
         asked = [row for row in asked if self._text(row).payoff.is_asked(len(row.output_ids))]
         if not asked:
             return
-        most = max(self.payoff.most_drafted(len(rows)) // len(asked), 1)
+        num_allowed = self.payoff.most_drafted(len(rows))
+        asked = asked[:num_allowed]
+        most = num_allowed // len(asked)
         started = self._clock()
         drafts = drafter.propose([self._request(row, most) for row in asked])
         self._has_asked, self._draft_s = True, self._clock() - started

@@ -2,13 +2,14 @@
 
 from bisect import bisect_left
 from collections import deque
-from statistics import median
+from itertools import accumulate
+from statistics import median_low
 from typing import NamedTuple
 
 # Sizes up to this are told apart, greater ones by quarters of an octave.
 _EXACT = 8
 _SIZES_AN_OCTAVE = 4
-# The median of so many forgets a step that was held up, and follows texts as they grow.
+# The lower median of so many forgets a step that was held up, and follows texts as they grow.
 _REMEMBERED = 7
 _ENOUGH = 2
 # Of a step of the smallest size, what one more position is thought to cost before that is measured.
@@ -21,7 +22,11 @@ class _Point(NamedTuple):
 
 
 class StepCost:
-    """Medians of the last steps of about the same size, and straight lines between them."""
+    """Medians of the last steps of about the same size, and straight lines between them.
+
+    No step is thought to take longer than a larger one: where it seems so it was held up, and it may be long
+    until one of its size is measured again.
+    """
 
     def __init__(self) -> None:
         self._measured: dict[int, deque[_Point]] = {}
@@ -35,7 +40,7 @@ class StepCost:
         found.append(_Point(num_positions, seconds))
         if len(found) >= _ENOUGH:
             self._known[size] = _middle(found)
-            self._points = [point for _, point in sorted(self._known.items())]
+            self._points = _rising([point for _, point in sorted(self._known.items())])
 
     def knows(self, num_positions: int) -> bool:
         """Whether steps of about this size were measured."""
@@ -69,7 +74,15 @@ class StepCost:
 
 
 def _middle(points: deque[_Point]) -> _Point:
-    return _Point(median([one.num_positions for one in points]), median([one.seconds for one in points]))
+    num_positions, seconds = zip(*points, strict=True)
+    return _Point(median_low(num_positions), median_low(seconds))
+
+
+def _rising(points: list[_Point]) -> list[_Point]:
+    least = list(accumulate((point.seconds for point in reversed(points)), min))
+    return [
+        _Point(point.num_positions, seconds) for point, seconds in zip(points, reversed(least), strict=True)
+    ]
 
 
 def _size_of(num_positions: int) -> int:

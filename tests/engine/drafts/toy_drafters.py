@@ -1,10 +1,13 @@
 """Drafters for tests: one that knows the model, and ones that guess badly in every way they can."""
 
+import math
 import random
 
 import numpy as np
 
 from potstill.engine.drafts.draft import Draft
+
+_NO_PROBS = (-3.0, 0.0, 5.0, 1.0, math.nan, math.inf)
 
 
 class Perfect:
@@ -84,9 +87,7 @@ class Lying(Perfect):
         rng = random.Random(hash(request.context.token_ids))
         if rng.random() < 0.5:
             rng.shuffle(token_ids)
-        return Draft(
-            tuple(token_ids), tuple(rng.choice((-3.0, 0.0, 5.0, 1.0)) for _ in token_ids[: rng.randrange(60)])
-        )
+        return Draft(tuple(token_ids), tuple(rng.choice(_NO_PROBS) for _ in token_ids[: rng.randrange(60)]))
 
 
 TOY_DRAFTERS = (Perfect, HalfPerfect, Random, Adversarial, Silent, Lying)
