@@ -45,7 +45,8 @@ class RecallingDecoder:
         self.steps.append(list(rows))
         for row in rows:
             token_ids, end = (-1, *row.context.token_ids), row.num_cached + row.num_new
-            assert row.num_new > 0 and (row.num_logits > 0) == (end == len(token_ids))
+            assert row.num_new >= max(row.num_logits, 1) and end <= self.max_positions
+            assert (row.num_logits > 0) == (end == len(token_ids))
             for position in range(row.num_cached, end):
                 self._slot(row, position)[...] = token_ids[position]
         return self._answers(rows)
@@ -91,7 +92,8 @@ class RecallingEncoderDecoder(RecallingDecoder):
     def _write(self, row: StepRow) -> None:
         prompt_ids, token_ids = row.context.prompt_ids, (-1, *row.context.output_ids)
         end = row.num_cached + row.num_new
-        assert row.num_new > 0 and (row.num_logits > 0) == (end == len(token_ids))
+        assert row.num_new >= max(row.num_logits, 1) and end <= self.max_positions
+        assert (row.num_logits > 0) == (end == len(token_ids))
         assert len(row.encoder_table) * self.block_size >= len(prompt_ids)
         self.num_encoded += row.encodes
         for position in range(len(prompt_ids) if row.encodes else 0):

@@ -179,6 +179,47 @@ def test_searches_that_are_put_out_or_run_in_turns_find_the_same(recalling_decod
     assert short_of_blocks == texts and num_preemptions > 0
 
 
+def looking_ahead(decoder, rushed=(), **params):
+    """What a search finds that looks three tokens ahead, and the engine; now and then a text is rushed in."""
+    vocabulary = Letters(*(f" {chr(97 + index % 26)}" * (1 + index // 26) for index in range(50)))
+    sampling = SamplingParams(max_tokens=16, num_beams=4)
+    engine = Engine(decoder, EngineParams(**params), [49])
+    beams, lexical = BeamParams.of(sampling, engine.eos_ids), LexicalParams(lookahead_steps=3)
+    strategy = LexicalSearch(beams, LexicalRules(WORDS[0], vocabulary), lexical, NeverStop())
+    asked = engine.add([3] * 60, sampling, strategy=strategy)
+    num_steps = 0
+    while engine.has_work:
+        if num_steps in rushed:
+            engine.add([num_steps % 50] * 330, SamplingParams(max_tokens=2), priority=1)
+        engine.step()
+        num_steps += 1
+    assert asked.error is None and holds(WORDS[0], vocabulary.text(asked.output_ids))
+    return asked.output_ids, engine
+
+
+def test_a_search_with_lookahead_that_is_put_out_and_read_anew_in_pieces_finds_the_same(recalling_decoder):
+    expected, _ = looking_ahead(recalling_decoder(num_blocks=90), max_step_tokens=40)
+    found, engine = looking_ahead(recalling_decoder(num_blocks=90), range(6, 400, 17), max_step_tokens=40)
+    assert engine.stats.num_preemptions > 3 and found == expected
+
+
+def test_a_search_looks_ahead_no_further_than_its_text_may_reach(recalling_decoder):
+    looking_ahead(recalling_decoder(num_blocks=90, max_positions=1 + 60 + 15))
+
+
+def test_while_calls_are_kept_small_a_search_looks_at_what_it_has(recalling_decoder):
+    decoder = recalling_decoder(num_blocks=90)
+    step = decoder.step
+
+    def limited(rows):
+        if sum(row.num_new for row in rows) > 2:
+            raise MemoryError("no room")
+        return step(rows)
+
+    decoder.step = limited
+    looking_ahead(decoder)
+
+
 @pytest.mark.parametrize("grammar", [None, Grammar("regex", "[abc .]+")])
 def test_lookahead_in_a_batch_finds_what_it_finds_alone(tokenizer, grammar):
     lexical = LexicalParams(lookahead_steps=3, prune_factor=None)

@@ -26,13 +26,17 @@ class Rollouts:
         """Greedy tokens of the text at `place`, the first of them known and the others guessed."""
         return self._guesses[place]
 
-    def look(self, found: Sequence[Continuations]) -> bool:
-        """Whether enough is known, or as much as there is room for; if not, better guesses are ready."""
+    def look(self, found: Sequence[Continuations], num_left: int) -> bool:
+        """Whether enough is known, or as much as there is room for; if not, better guesses are ready.
+
+        The texts end `num_left` tokens after the next.
+        """
+        num_steps = min(self._num_steps, num_left + 1)
         self._num_looks += 1
-        if self._num_looks >= self._num_steps:
+        if self._num_looks >= num_steps:
             return True
         known = [self.path(place, one) for place, one in enumerate(found)]
-        if all(len(path) >= self._num_steps or path[-1] in self._eos_ids for path in known):
+        if all(len(path) >= num_steps or path[-1] in self._eos_ids for path in known):
             return True
         self._guesses = [self._better(*pair) for pair in zip(known, found, strict=True)]
         return False

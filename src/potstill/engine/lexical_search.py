@@ -51,7 +51,7 @@ class LexicalSearch:
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place`."""
         num_likeliest = max(self.params.num_looked_at, min(self._lexical.prune_factor or 0, _MOST_RANKED))
-        state, guessed_ids = self.live[place].state, self._rollouts.guess(place)
+        state, guessed_ids = self.live[place].state, self._rollouts.guess(place)[: self._num_left]
         named = named_along(state, guessed_ids) if self._lexical.lookahead_steps else state.advancing()
         return LookedAt(num_likeliest, (*named, *sorted(self.params.eos_ids)), guessed_ids)
 
@@ -60,7 +60,7 @@ class LexicalSearch:
 
         None while their greedy tokens are not known far enough.
         """
-        if not self._rollouts.look(found):
+        if not self._rollouts.look(found, self._num_left):
             return None
         rows = self._worth_following(found)
         forks = self._chosen(found, rows)
@@ -154,6 +154,11 @@ class LexicalSearch:
         if len(self._finished) < self._num_texts:
             return False
         return self._by_length(best_live_score) <= self._finished[self._num_texts - 1].score
+
+    @property
+    def _num_left(self) -> int:
+        """Tokens that may come after the next."""
+        return self.params.max_tokens - self._num_tokens - 1
 
     def _by_length(self, score: float) -> float:
         length: float = float(self._num_tokens) ** self.params.length_penalty

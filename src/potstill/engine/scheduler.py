@@ -253,11 +253,11 @@ class Scheduler:
 
     def _with_draft(self, share: Share) -> Share:
         sequence = share.sequence
-        if sequence.looked_at is not None:
+        if sequence.looked_at is not None and share.num_logits:
             sequence.draft = Draft(sequence.looked_at.guessed_ids)
         if not sequence.draft.token_ids:
             return share
-        num_drafted = self._placement.cover_draft(sequence, max(self._budget, 0)) if share.num_logits else 0
+        num_drafted = self._placement.cover_draft(sequence, max(self._budget, 0))
         sequence.draft = sequence.draft.cut(num_drafted)
         self._budget -= num_drafted
         return share.with_draft()
