@@ -50,7 +50,9 @@ GRAMMARS = [
 def new_generator(drafts=False, max_batch=8):
     decoder = Stateless(WholeContextModel(VOCAB_SIZE))
     drafter = PromptLookup(VOCAB_SIZE) if drafts else None
-    engine = Engine(decoder, EngineParams(max_batch=max_batch), BYTES.eos_ids, drafter)
+    params = EngineParams(max_batch=max_batch)
+    # While the clock stands still all guesses are run.
+    engine = Engine(decoder, params, BYTES.eos_ids, drafter, clock=lambda: 0.0)
     return EngineGenerator(engine, BYTES)
 
 
@@ -104,6 +106,7 @@ def test_drafts_change_no_text_that_follows_a_grammar(changes, max_batch):
     drafted = written(generator(drafts=True, max_batch=max_batch), requests(**changes))
     assert [one.token_ids for one in drafted] == [one.token_ids for one in plain]
     assert [one.unmet for one in drafted] == [one.unmet for one in plain]
+    assert generator(drafts=True, max_batch=max_batch).engine.stats.num_tokens_drafted > 0
 
 
 def test_what_ended_by_itself_is_valid_and_what_did_not_says_so():

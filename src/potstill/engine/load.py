@@ -7,6 +7,7 @@ from potstill.engine.drafts.load import load_drafter
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.params import EngineParams
+from potstill.errors import UsageError
 from potstill.lm.load import load_lm
 from potstill.progress import Progress
 from potstill.types import DtypeName
@@ -28,6 +29,10 @@ def load_generator(
     `draft` is one of `potstill.engine.drafts.load.KINDS`, `index` the folder that it may read; `progress` is
     of a draft model that is fetched; `compile_cache` is where packed weights are kept, as for `load_lm`.
     """
+    if index is not None and draft is None:
+        raise UsageError(
+            f"The index {index} is read by a draft. Name one, such as infinigram, or leave it out."
+        )
     params = params or EngineParams()
     place = default_device(device)
     model, tokenizer = load_lm(path, dtype=dtype, device=place, params=params, compile_cache=compile_cache)
@@ -42,6 +47,7 @@ def load_generator(
             params=params,
             dtype=dtype,
             device=device,
+            compile_cache=compile_cache,
             progress=progress,
         )
     return EngineGenerator(Engine(model, params, tokenizer.eos_ids, drafter), tokenizer)

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from models.t5_reference import saved_t5
 from potstill.corpus.vocabulary import ByteVocabulary, TokenizerVocabulary
 from potstill.engine.drafts.decoder_draft import DecoderDraft
 from potstill.engine.drafts.load import KINDS, check_kind, load_drafter
+from potstill.engine.engine import Engine
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
 from potstill.errors import ModelMissing, UsageError
@@ -61,7 +63,9 @@ def indexes(models: Path) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("is_indexed", [False, True])
-def test_every_kind_writes_the_texts_that_are_written_without(kind, is_indexed, models, indexes):
+def test_every_kind_writes_the_texts_that_are_written_without(kind, is_indexed, models, indexes, monkeypatch):
+    # While the clock stands still all guesses are run.
+    monkeypatch.setattr("potstill.engine.load.Engine", partial(Engine, clock=lambda: 0.0))
     kind = kind.replace("MODEL", str(models / "draft"))
     if is_indexed and not kind.startswith(("infinigram", "staged")):
         with pytest.raises(UsageError, match="reads no index"):
@@ -72,15 +76,13 @@ def test_every_kind_writes_the_texts_that_are_written_without(kind, is_indexed, 
         TextRequest(line, SamplingParams(temperature=at * 0.5, max_tokens=12))
         for at, line in enumerate(LINES)
     ]
-    found = [
-        sorted(
-            load_generator(models / "target", dtype="fp32", device="cpu", params=PARAMS, **asked).complete(
-                requests
-            )
-        )
+    plain, drafted = (
+        load_generator(models / "target", dtype="fp32", device="cpu", params=PARAMS, **asked)
         for asked in ({}, {"draft": kind, "index": index})
-    ]
+    )
+    found = [sorted(generator.complete(requests)) for generator in (plain, drafted)]
     assert [done.token_ids for _, done in found[0]] == [done.token_ids for _, done in found[1]]
+    assert drafted.engine.stats.num_tokens_drafted > 0
 
 
 def test_a_draft_model_may_have_other_rows_to_spare_than_the_target(models):
@@ -120,3 +122,20 @@ def test_a_draft_model_that_reads_prompts_otherwise_is_refused(models, tmp_path)
 def test_an_index_of_another_vocabulary_is_refused_with_the_next_step(models, indexes, name, said):
     with pytest.raises(UsageError, match=f"{said}.*potstill index build --tokenizer MODEL"):
         drafter_for(models, "infinigram", index=indexes / name)
+
+
+def test_an_index_that_no_draft_reads_is_refused(models, indexes):
+    with pytest.raises(UsageError, match="is read by a draft"):
+        load_generator(models / "target", index=indexes / "own")
+
+
+def test_packed_weights_of_a_draft_model_are_kept_too(models, tmp_path):
+    load_generator(
+        models / "target",
+        dtype="bf16",
+        device="cpu",
+        params=PARAMS,
+        draft=f"model:{models / 'draft'}",
+        compile_cache=tmp_path,
+    )
+    assert len(list(tmp_path.glob("*.packed"))) == 2

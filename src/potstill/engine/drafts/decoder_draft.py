@@ -21,7 +21,7 @@ from potstill.engine.drafts.text_places import TextPlaces, num_agreeing
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
 from potstill.engine.sampling import draw_rows
-from potstill.errors import UsageError
+from potstill.errors import DamagedError, UsageError
 from potstill.lm.context import Context
 from potstill.lm.protocol import BatchedDecoder, StepRow
 
@@ -67,6 +67,8 @@ class DecoderDraft:
             self.places.clear()
             if is_out_of_memory(error):
                 return [Draft()] * len(requests)
+            if isinstance(error, DamagedError):
+                raise DamagedError(f"The draft model: {error}") from None
             raise
         return [Draft() if drafting is None else drafting.draft for drafting in draftings]
 

@@ -28,6 +28,7 @@ def load_drafter(
     params: EngineParams,
     dtype: DtypeName = "auto",
     device: str | None = None,
+    compile_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Drafter:
     """One of `KINDS`, for a model with this tokenizer and a head of `vocab_size` tokens.
@@ -35,6 +36,7 @@ def load_drafter(
     encodes_prompt  whether an encoder reads the target's prompts; a draft model must read them likewise
     index           for an ∞-gram, or for the one that drafts for a staged MODEL, which is prompt lookup else
     params          of a draft model, whose cache takes `kv_bytes` of its own
+    compile_cache   where its packed weights are kept, as for `load_lm`
 
     MODEL is named as everywhere. UsageError for an unknown kind, and for a draft model or an index of another
     vocabulary.
@@ -48,7 +50,7 @@ def load_drafter(
         inner_kind = "prompt-lookup" if index is None else "infinigram"
         inner = _without_model(inner_kind, tokenizer, vocab_size, index)
     target = _Target(tokenizer, vocab_size, encodes_prompt)
-    return _model_draft(model, inner, target, params, dtype, device, progress or Silent())
+    return _model_draft(model, inner, target, params, dtype, device, compile_cache, progress or Silent())
 
 
 def check_kind(kind: str, *, has_index: bool) -> None:
@@ -106,6 +108,7 @@ def _model_draft(
     params: EngineParams,
     dtype: DtypeName,
     device: str | None,
+    compile_cache: Path | None,
     progress: Progress,
 ) -> Drafter:
     from potstill.devices import default_device
@@ -124,7 +127,8 @@ def _model_draft(
             f"{name} {_reads(has_encoder)}, and the model it is to draft for "
             f"{_reads(target.encodes_prompt)}. Take a draft model of the same kind."
         )
-    decoder, _ = load_lm(path, dtype=dtype, device=default_device(device), params=params)
+    place = default_device(device)
+    decoder, _ = load_lm(path, dtype=dtype, device=place, params=params, compile_cache=compile_cache)
     eos_ids = target.tokenizer.eos_ids
     return DecoderDraft(decoder, params, inner, eos_ids=eos_ids, vocab_size=target.vocab_size)
 

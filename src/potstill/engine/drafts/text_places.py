@@ -6,6 +6,8 @@ Only blocks of prompts are shared: what follows them is guessed in part, and may
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from collections.abc import Sequence as Many
+from itertools import compress, count
+from operator import ne
 
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.drafts.draft import DraftRequest
@@ -148,5 +150,4 @@ def _set_output(sequence: Sequence, output_ids: Many[int]) -> None:
 
 def num_agreeing(first: Many[int], second: Many[int]) -> int:
     """Numbers that stand alike at the start of both."""
-    pairs = zip(first, second, strict=False)
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+    return next(compress(count(), map(ne, first, second)), min(len(first), len(second)))
