@@ -10,6 +10,8 @@ from engine.tiny_decoder import tiny_decoder
 from engine.toy_constraints import BreakingOff, Toy
 from potstill.engine.engine import Engine
 from potstill.engine.params import EngineParams
+from potstill.engine.sequence import Sequence
+from potstill.engine.speculation import Speculation
 from potstill.errors import UsageError
 from potstill.lm.decoder import NeuralDecoder
 from potstill.lm.stateless import Stateless
@@ -102,6 +104,16 @@ def test_a_perfect_draft_writes_many_tokens_a_step():
 def test_a_draft_of_another_vocabulary_is_refused():
     with pytest.raises(UsageError, match="vocabulary of 9 tokens and the model one of 50"):
         Engine(RecallingDecoder(), EngineParams(), drafter=HalfPerfect(WholeContextModel(9)))
+
+
+def test_guesses_of_many_texts_stay_within_twice_what_was_timed():
+    speculation = Speculation(Perfect(WholeContextModel()), 50, frozenset(), clock=lambda: 0.0)
+    for _ in range(2):
+        speculation.payoff.cost.note(4, 0.0)
+    asked = SamplingParams(max_tokens=9)
+    rows = [Sequence(sequence_id=place, prompt_ids=(1, place), sampling=asked) for place in range(8)]
+    speculation.draft(rows)
+    assert sum(len(row.draft.token_ids) for row in rows) == 1
 
 
 def constraints(count=16):

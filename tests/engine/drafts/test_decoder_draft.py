@@ -297,7 +297,7 @@ def test_any_other_failure_is_told_and_leaves_nothing_half_written(recalling_dec
     decoder = Breaks(recalling_decoder(), DamagedError("broken"))
     draft = DecoderDraft(decoder, EngineParams())
     requests = [asked(text_id, Context((*range(2, 12), text_id))) for text_id in range(3)]
-    with pytest.raises(DamagedError, match="broken"):
+    with pytest.raises(DamagedError, match="The draft model: broken"):
         draft.propose(requests)
     assert draft.propose(requests) == expected_of(decoder.model, requests)
 
