@@ -40,6 +40,14 @@ def test_no_step_is_thought_to_take_longer_than_a_larger_one():
     assert [cost.seconds(size) for size in (2, 4, 6, 13, 20, 30)] == [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
 
 
+def test_what_was_measured_long_ago_is_forgotten():
+    cost = measured(_2=1.0, _20=1.5)
+    for step in range(1100):
+        cost.note(3, 5.0)
+        assert cost.seconds(3) == (1.5 if step < 1023 else 5.0) or step < 2
+    assert not cost.knows(20) and cost.greatest == 3
+
+
 def test_texts_that_grow_are_followed():
     cost = measured(_2=1.0)
     for _ in range(7):

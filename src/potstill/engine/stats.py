@@ -121,7 +121,8 @@ class EngineStats:
 
     @property
     def tokens_per_row(self) -> float:
-        """Tokens that a row is given in a step, on average; drafts make them more than one."""
+        """Tokens that a row is given in a step, on average; drafts make them more than one, and rows that run
+        a piece of a prompt are given none."""
         return self.num_tokens_generated / max(self.num_rows, 1)
 
     @property

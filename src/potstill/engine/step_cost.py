@@ -12,6 +12,8 @@ _SIZES_AN_OCTAVE = 4
 # The lower median of so many forgets a step that was held up, and follows texts as they grow.
 _REMEMBERED = 7
 _ENOUGH = 2
+# What was measured so many steps ago was perhaps of shorter texts, or of a busier machine.
+_FORGOTTEN_AFTER = 1024
 # Of a step of the smallest size, what one more position is thought to cost before that is measured.
 _ASSUMED_SHARE = 0.04
 
@@ -32,15 +34,26 @@ class StepCost:
         self._measured: dict[int, deque[_Point]] = {}
         self._known: dict[int, _Point] = {}
         self._points: list[_Point] = []  # those known, in the order of their sizes
+        self._noted_at: dict[int, int] = {}
+        self._num_noted = 0
 
     def note(self, num_positions: int, seconds: float) -> None:
         """A step ran so many positions."""
         size = _size_of(num_positions)
         found = self._measured.setdefault(size, deque(maxlen=_REMEMBERED))
         found.append(_Point(num_positions, seconds))
+        self._num_noted += 1
+        self._noted_at[size] = self._num_noted
         if len(found) >= _ENOUGH:
             self._known[size] = _middle(found)
+            self._forget_old()
             self._points = _rising([point for _, point in sorted(self._known.items())])
+
+    def _forget_old(self) -> None:
+        last = self._num_noted - _FORGOTTEN_AFTER
+        for size in [size for size, noted_at in self._noted_at.items() if noted_at <= last]:
+            del self._measured[size], self._noted_at[size]
+            self._known.pop(size, None)
 
     def knows(self, num_positions: int) -> bool:
         """Whether steps of about this size were measured."""

@@ -11,7 +11,8 @@ from potstill.types import SamplingParams
 class Draft(NamedTuple):
     """Tokens that may come next in a row, and how likely each is to its drafter, given those before it.
 
-    One that `is_whole` is run whole or not at all: its drafter learns from what is drawn at all its places.
+    One that `is_whole` is run whole or not at all, as far as a step has room: its drafter learns from what is
+    drawn at all its places.
     """
 
     token_ids: tuple[int, ...] = ()
