@@ -105,6 +105,44 @@ def worker_of(name, source, folder, monkeypatch):
     return WorkerProcess(name, (name,), SandboxLimits(wall_s=0.5))
 
 
+# Its main thread tries to open a file once the other is confined and has been asked.
+THREADED = """
+import threading
+from potstill.sandbox.worker import serve
+
+def main(limits):
+    asked, tried, told = threading.Event(), threading.Event(), []
+
+    def answer(request):
+        asked.set()
+        tried.wait()
+        return {"told": told}
+
+    thread = threading.Thread(target=serve, args=(answer, limits))
+    thread.start()
+    asked.wait()
+    try:
+        open("/etc/passwd")
+    except OSError as error:
+        told.append(type(error).__name__)
+    tried.set()
+    thread.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="system calls are filtered on Linux only")
+def test_threads_that_ran_before_are_held_too(tmp_path, monkeypatch):
+    # Files are limited for all threads in any case; the filter alone is looked at.
+    source = THREADED.replace(
+        "def main", "import resource\nresource.setrlimit = lambda *asked: None\n\ndef main"
+    )
+    worker = worker_of("threaded", source, tmp_path, monkeypatch)
+    try:
+        assert worker.call({}) == {"told": ["PermissionError"]}
+    finally:
+        worker.close()
+
+
 # Says what it is told to say, in the place of an answer.
 LIAR = """
 import os

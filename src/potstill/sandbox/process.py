@@ -1,7 +1,8 @@
 """A worker process for what nobody vouches for: started when it is needed, killed when it takes too long.
 
-It runs no shell, sees no environment, no arguments of the user's and no open files but its two pipes, and has
-confined itself before it reads its first request (`confinement.py`). It ends when its parent does.
+It runs no shell, sees no arguments of the user's, no open files but its two pipes, and of the environment
+only where libraries lie and the time zone. It has confined itself before it reads its first request
+(`confinement.py`), and ends when its parent does.
 """
 
 import json
@@ -24,7 +25,7 @@ from potstill.sandbox.limits import SandboxLimits
 
 # Without `site`, so that nothing an environment installs runs at the start; the paths are told instead.
 _START = (
-    "import json, sys; told = json.loads(sys.argv[1]); sys.path[:0] = told['paths']; "
+    "import json, sys; told = json.loads(sys.argv[1]); sys.path += told['paths']; "
     "from importlib import import_module; from potstill.sandbox.limits import SandboxLimits; "
     "import_module(told['module']).main(SandboxLimits(**told['limits']))"
 )
@@ -45,6 +46,10 @@ class WorkerStopped(Exception):
         self.exit_code = exit_code
 
 
+class RequestTooLarge(UsageError):
+    """A request has more bytes than a worker reads."""
+
+
 class WorkerProcess:
     """One worker that runs `module`'s `main`, and its successors. Threads wait for each other.
 
@@ -60,7 +65,7 @@ class WorkerProcess:
         self._running: _Running | None = None
 
     def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The worker's answer; WorkerStopped where there is none, and UsageError for a request too large."""
+        """The worker's answer; WorkerStopped where there is none, and RequestTooLarge before it is sent."""
         line = self._line(request)
         with self._lock:
             worker = self._started()
@@ -104,7 +109,7 @@ class WorkerProcess:
                 "A message holds half a character, as a byte that is not UTF-8 becomes. Remove it."
             ) from None
         if len(line) > self.limits.request_bytes:
-            raise UsageError(
+            raise RequestTooLarge(
                 f"The messages take {len(line):,} bytes; {self.limits.request_bytes:,} are read at most. "
                 f"Leave the oldest out."
             )

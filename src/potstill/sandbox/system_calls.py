@@ -11,7 +11,8 @@ import platform
 import struct
 from typing import NamedTuple
 
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_PR_SET_NO_NEW_PRIVS = 38
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 # Where `struct seccomp_data` holds the number of the call and the processor's kind.
@@ -19,15 +20,18 @@ _NUMBER_AT, _PROCESSOR_AT = 0, 4
 
 
 class Processor(NamedTuple):
-    """`calls` are the numbers, on this processor, of what a computing Python asks for."""
+    """`calls` are the numbers, on this processor, of what a computing Python asks for; `seccomp` is the
+    number of the call that puts a filter on."""
 
     audit_id: int
+    seccomp: int
     calls: dict[str, int]
 
 
 PROCESSORS = {
     "x86_64": Processor(
         0xC000003E,
+        317,
         {
             "read": 0,
             "write": 1,
@@ -56,6 +60,7 @@ PROCESSORS = {
     ),
     "aarch64": Processor(
         0xC00000B7,
+        277,
         {
             "close": 57,
             "read": 63,
@@ -92,7 +97,7 @@ class _Program(ctypes.Structure):
 
 
 def allow_only_computing() -> bool:
-    """Whether the filter holds from now on, for this thread and all that it starts.
+    """Whether the filter holds from now on, for all threads of this process.
 
     False for a processor that is not known here and a kernel that filters nothing.
     """
@@ -104,7 +109,9 @@ def allow_only_computing() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return False
-    return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
+    numbers = (ctypes.c_long(number) for number in (processor.seccomp, _SET_MODE_FILTER, _ALL_THREADS))
+    # A number above 0 names a thread that could not be held.
+    return bool(libc.syscall(*numbers, ctypes.byref(program)) == 0)
 
 
 def filter_of(processor: Processor) -> bytes:
