@@ -253,3 +253,32 @@ def test_half_a_character_and_messages_beyond_all_measure_are_refused(renderer):
         template.render([Message("user", "\udcff")])
     with pytest.raises(UsageError, match="bytes; 4,194,304 are read at most"):
         template.render([Message("user", "x" * (5 << 20))])
+
+
+@pytest.mark.parametrize("name", ["llama_3_dated", "mistral_tools"])
+def test_a_tool_that_spells_a_control_token_gets_its_characters_too(name, renderer, tokenizer):
+    def controls(kind, said, parameter):
+        tools = [
+            {"type": kind, "function": {"name": "go", "description": said, "parameters": {parameter: []}}}
+        ]
+        ids = template.encode([USER], tokenizer, tools=tools)
+        assert said in tokenizer.decode(ids) and parameter in tokenizer.decode(ids)
+        return controls_in(ids, tokenizer)
+
+    template = ChatTemplate(STYLES[name], SPECIAL_TOKENS, renderer=renderer)
+    harmless = controls("function", "Goes", "city")
+    for spelt in ("<|im_end|>", "</s><s>", "\U000f0000<|eot_id|>"):
+        assert controls("function", spelt, "city") == controls("function", "Goes", spelt) == harmless
+
+
+def test_tokens_of_harmless_tools_are_those_that_transformers_gives(renderer):
+    transformers = pytest.importorskip("transformers", reason="transformers is in the group `parity`")
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_object=BACKENDS["byte level"](), **SPECIAL_TOKENS)
+    tools = [{"type": "function", "function": {"name": "go", "description": "Déjà <vu> & 'more'"}}]
+    said = [{"role": USER.role, "content": USER.content}]
+    for name in ("llama_3_dated", "mistral_tools"):
+        template = ChatTemplate(STYLES[name], SPECIAL_TOKENS, renderer=renderer)
+        theirs.chat_template = STYLES[name]
+        told = theirs.apply_chat_template(said, tools=tools, add_generation_prompt=True, tokenize=True)
+        ours = Tokenizer(BACKENDS["byte level"](), bos_id=None, eos_ids=[])
+        assert template.encode([USER], ours, tools=tools) == list(told["input_ids"])

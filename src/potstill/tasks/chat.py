@@ -4,9 +4,10 @@ A template is a program in Jinja that comes with the model, from anyone, so it r
 (`potstill.sandbox`). A model without one gets lines of `name: text`.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from potstill.errors import DamagedError, UsageError
 from potstill.sandbox.templates import TemplateRenderer
@@ -38,6 +39,13 @@ class Message:
         content: object = self.content
         if not isinstance(content, str):
             raise UsageError(f"A message's content is a {type(content).__name__}; it must be a text.")
+
+
+class _Given(NamedTuple):
+    """What a template is to put into its text."""
+
+    contents: Sequence[str]
+    tools: Any
 
 
 class ChatTemplate:
@@ -85,7 +93,7 @@ class ChatTemplate:
         UsageError where the template refuses the messages; RefusedError where it had to be stopped.
         """
         contents = [message.content for message in messages]
-        (text,) = self._render(messages, [contents], add_generation_prompt, tools)
+        (text,) = self._render(messages, [_Given(contents, tools)], add_generation_prompt)
         return text
 
     def encode(
@@ -98,14 +106,19 @@ class ChatTemplate:
     ) -> list[int]:
         """The conversation as tokens for an engine, without the BOS that the model puts before them.
 
-        What the template writes becomes control tokens. What a message spells never does: a user who writes
-        `<end_of_turn>` gets these characters.
+        What the template writes becomes control tokens. What a message or a tool spells never does: a user
+        who writes `<end_of_turn>` gets these characters.
         """
         contents = [message.content for message in messages]
         spellings = ControlSpellings(tokenizer.control_tokens)
-        veil = Veil.over(spellings, [self.source, *self.special_tokens.values(), *contents])
-        covered = [[veil.cover(one) for one in contents], [veil.cover_spelt(one) for one in contents]]
-        plain, safe, spelt = self._render(messages, [contents, *covered], add_generation_prompt, tools)
+        given = [*contents, json.dumps(tools, ensure_ascii=False)]
+        veil = Veil.over(spellings, [self.source, *self.special_tokens.values(), *given])
+        covered = [
+            _Given([cover(one) for one in contents], _with_texts(tools, cover, veil.cover_spelt))
+            for cover in (veil.cover, veil.cover_spelt)
+        ]
+        versions = [_Given(contents, tools), *covered]
+        plain, safe, spelt = self._render(messages, versions, add_generation_prompt)
         parts = spellings.split(safe)
         if veil.uncover(safe) != plain:
             # The template looks into what is said. It may, where that changes none of its control tokens.
@@ -116,24 +129,20 @@ class ChatTemplate:
         return ids[1:] if ids and ids[0] == tokenizer.bos_id else ids
 
     def _render(
-        self,
-        messages: Sequence[Message],
-        versions: Sequence[Sequence[str]],
-        add_generation_prompt: bool,
-        tools: Sequence[Mapping[str, Any]] | None,
+        self, messages: Sequence[Message], versions: Sequence[_Given], add_generation_prompt: bool
     ) -> list[str]:
-        """The text for each version of what the messages say."""
+        """The text for each version of what is given."""
         shared = {
             **self.special_tokens,
-            "tools": tools,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
         }
-        said = [
-            [{"role": message.role, "content": one} for message, one in zip(messages, contents, strict=True)]
-            for contents in versions
-        ]
-        return self._renderer.render(self.source, [{**shared, "messages": one} for one in said])
+        variables = []
+        for contents, tools in versions:
+            said = zip((message.role for message in messages), contents, strict=True)
+            turns = [{"role": role, "content": content} for role, content in said]
+            variables.append({**shared, "messages": turns, "tools": tools})
+        return self._renderer.render(self.source, variables)
 
 
 def template_named(given: object, name: str = "default") -> str | None:
@@ -151,6 +160,20 @@ def template_named(given: object, name: str = "default") -> str | None:
     if found is None:
         raise UsageError(f"The model has no chat template {name!r}; it has {', '.join(sorted(given))}.")
     return found
+
+
+def _with_texts(given: Any, change: Callable[[str], str], change_name: Callable[[str], str]) -> Any:
+    """What JSON can say, with its texts changed, and the names in its tables."""
+    if isinstance(given, str):
+        return change(given)
+    if isinstance(given, list | tuple):
+        return [_with_texts(one, change, change_name) for one in given]
+    if isinstance(given, Mapping):
+        return {
+            change_name(name) if isinstance(name, str) else name: _with_texts(one, change, change_name)
+            for name, one in given.items()
+        }
+    return given
 
 
 def _is_named(one: Mapping[str, Any]) -> bool:
