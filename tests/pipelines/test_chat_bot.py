@@ -14,6 +14,7 @@ from potstill.pipelines.chat_bot import ChatBot, chat_with
 from potstill.pipelines.chat_style import PersonaStyle, TemplateStyle, Turn
 from potstill.pipelines.persona import DEFAULT_PERSONA, Persona, read_persona
 from potstill.progress import Silent
+from potstill.sandbox.limits import SandboxLimits
 from potstill.sandbox.templates import TemplateRenderer
 from potstill.tasks.chat import ChatTemplate
 from potstill.types import Completion, SamplingParams, TextRequest
@@ -177,7 +178,9 @@ def test_an_answer_that_is_given_up_was_never_asked():
     pieces.close()
     assert bot.turns == []
     bot.ask("Ho")
-    assert "Hi" not in bot.generator.asked[-1].prompt
+    other = persona_bot("Another", kind=Streaming)
+    other.ask("Ho")
+    assert bot.generator.asked[-1] == other.generator.asked[-1]
 
 
 def test_each_answer_has_a_seed_of_its_own_and_the_same_chat_the_same_seeds():
@@ -248,6 +251,27 @@ def test_a_transcript_of_another_chat_or_none_is_refused(tmp_path):
         persona_bot(transcript=path)
 
 
+def test_a_file_that_was_made_beforehand_becomes_a_transcript(tmp_path):
+    path = tmp_path / "chat.jsonl"
+    path.touch()
+    persona_bot("one", transcript=path).ask("a?")
+    assert persona_bot(transcript=path).turns == [Turn("a?", "one")]
+
+
+def test_a_chat_that_is_loaded_is_the_one_that_is_kept(tmp_path):
+    saved, kept = tmp_path / "saved.jsonl", tmp_path / "kept.jsonl"
+    bot = persona_bot("one", "two", "three", transcript=kept)
+    bot.ask("a?")
+    bot.save(saved)
+    bot.ask("b?")
+    bot.load(saved)
+    bot.ask("c?")
+    assert bot.turns == [Turn("a?", "one"), Turn("c?", "three")] == persona_bot(transcript=kept).turns
+    with pytest.raises(MissingError, match=r"none\.jsonl does not exist"):
+        bot.load(tmp_path / "none.jsonl")
+    assert len(bot.turns) == 2
+
+
 class Spaced:
     """A tokenizer of words; `<...>` are its control tokens."""
 
@@ -292,6 +316,19 @@ def test_a_chat_template_gets_the_turns_as_messages():
     assert told[1] == "<a> system: Be brief <a> user: So <b>"
     assert told[2] == "<a> system: Be brief <a> user: So <a> assistant: Yes <a> user: End <b>"
     assert generator.asked[0].sampling.stop == ()
+
+
+def test_turns_beyond_what_a_template_reads_at_once_are_left_out_too():
+    renderer, tokenizer = TemplateRenderer(SandboxLimits(request_bytes=4096)), Spaced()
+    source = "{% for m in messages %}<a> {{ m.content }} {% endfor %}"
+    bot = ChatBot(Scripted(*["yes"] * 6), TemplateStyle(ChatTemplate(source, renderer=renderer), tokenizer))
+    for number in range(6):
+        bot.ask(f"question {number}{' word' * 80}")
+    told = [tokenizer.words[one] for one in bot.generator.asked[-1].prompt_ids]
+    assert [word for word in told if word.isdecimal()] in (["3", "4", "5"], ["4", "5"], ["2", "3", "4", "5"])
+    with pytest.raises(UsageError, match="question is too long"):
+        bot.ask("word " * 4000)
+    renderer.close()
 
 
 def test_an_encoder_decoder_is_asked_as_published_and_a_decoder_without_the_last_space(t5, decoder):

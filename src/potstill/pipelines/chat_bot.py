@@ -8,10 +8,11 @@ from typing import Protocol, runtime_checkable
 from potstill.engine.generator import EngineGenerator, Piece
 from potstill.engine.request_feed import encode_prompts
 from potstill.engine.stripped import stripped_pieces
-from potstill.errors import UsageError
+from potstill.errors import MissingError, UsageError
 from potstill.pipelines.chat_style import ChatStyle, PersonaStyle, TemplateStyle, Turn
 from potstill.pipelines.persona import DEFAULT_PERSONA, Persona
 from potstill.pipelines.transcript import Transcript
+from potstill.sandbox.process import RequestTooLarge
 from potstill.seeds import derive_seed
 from potstill.tasks.chat import ChatTemplate
 from potstill.types import Generator, SamplingParams, TextRequest
@@ -51,7 +52,6 @@ class ChatBot:
         self._transcript = Transcript(transcript, style.opening) if transcript else None
         if self._transcript:
             self.turns = self._transcript.turns()
-        self._num_asked = len(self.turns)
 
     def ask(self, text: str) -> str:
         """The whole answer. UsageError for an empty question and for one too long to be answered."""
@@ -65,13 +65,11 @@ class ChatBot:
         question = self.style.question(text.strip())
         if not text.strip():
             raise UsageError("The question is empty.")
-        request = self._request(question)
-        self._num_asked += 1
-        return self._written(question, request)
+        return self._written(question, self._request(question))
 
     def reset(self) -> None:
         """Forget all turns, as if the chat began now."""
-        self.turns, self._num_asked = [], 0
+        self.turns = []
         if self._transcript:
             self._transcript.reset()
 
@@ -81,8 +79,13 @@ class ChatBot:
 
     def load(self, path: Path) -> None:
         """Go on from the turns of a saved chat. UsageError if it began otherwise than this one."""
+        if not path.exists():
+            raise MissingError(f"{path} does not exist. Check the spelling.")
         self.turns = Transcript(path, self.style.opening).turns()
-        self._num_asked = len(self.turns)
+        if self._transcript:
+            self._transcript.reset()
+            for turn in self.turns:
+                self._transcript.add(turn)
 
     def _written(self, question: str, request: TextRequest) -> Iterator[str]:
         answer = ""
@@ -102,23 +105,27 @@ class ChatBot:
 
     def _request(self, question: str) -> TextRequest:
         """With as many of the latest turns as there is room for."""
-        seed = derive_seed(self.sampling.seed, "turn", self._num_asked)
+        seed = derive_seed(self.sampling.seed, "turn", len(self.turns))
         sampling = self.sampling.with_seed(seed)
 
-        def without(num_turns: int) -> TextRequest:
-            return self.style.request(self.turns[num_turns:], question, sampling)
+        def without(num_turns: int) -> TextRequest | None:
+            """None where there is no room for an answer."""
+            try:
+                request = self.style.request(self.turns[num_turns:], question, sampling)
+            except RequestTooLarge:
+                return None
+            return request if self._fits(request) else None
 
-        request = without(0)
-        if self._fits(request):
+        if (request := without(0)) is not None:
             return request
         choices = range(len(self.turns) + 1)
-        num_left_out = bisect_left(choices, True, lo=1, key=lambda count: self._fits(without(count)))
-        if num_left_out > len(self.turns):
+        num_left_out = bisect_left(choices, True, lo=1, key=lambda count: without(count) is not None)
+        if num_left_out > len(self.turns) or (request := without(num_left_out)) is None:
             raise UsageError(
                 "The question is too long: with what stands before the chat it leaves no room in the model's "
                 f"context for an answer of {sampling.max_tokens:,} tokens. Shorten it, or lower max_tokens."
             )
-        return without(num_left_out)
+        return request
 
 
 def chat_with(

@@ -58,12 +58,18 @@ class Transcript:
 
     def write(self, turns: Sequence[Turn]) -> None:
         """Write all at once, in the place of what the file held."""
-        records = [{"format": _FORMAT, "opening": self._opening}, *(turn._asdict() for turn in turns)]
+        records = [self._first_line(), *(turn._asdict() for turn in turns)]
         write_text(self._path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
 
     def _begin(self) -> None:
         if not self._path.exists():
             self.write([])
+        elif self._path.stat().st_size == 0:
+            # Somebody made the file beforehand, or it is one that keeps nothing.
+            self._journal.append(self._first_line())
+
+    def _first_line(self) -> dict[str, Any]:
+        return {"format": _FORMAT, "opening": self._opening}
 
     def _records(self) -> list[dict[str, Any]]:
         if not self._path.exists():
