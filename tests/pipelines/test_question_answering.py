@@ -5,6 +5,9 @@ import pytest
 import potstill
 from potstill.errors import UsageError
 from potstill.pipelines.input_limit import InputsCut
+from potstill.pipelines.question_answering import Question
+from potstill.pipelines.written_answers import _request
+from potstill.types import SamplingParams
 
 CONTEXT = "The cat sat on the mat, and the dog did not.\nWords are words: 1, 2 and 40 of them."
 QUESTION = "Who sat on the mat?"
@@ -42,10 +45,20 @@ def test_several_answers_come_in_a_list_the_likeliest_first(answering) -> None:
     assert len({(one["start"], one["end"]) for one in answers}) == len(answers)
 
 
+def test_an_answer_has_a_word_in_it(answering) -> None:
+    writer = answering._held.model
+    request = _request(writer, Question(QUESTION, CONTEXT), SamplingParams())
+    constraint = writer.generator._grammars.constraint(request.grammar)
+    for words, holds in ((" ", False), (" The cat", True)):
+        ids = [*writer.tokenizer.encode(words if writer.encodes_prompt else f"{words}\n")]
+        ids += writer.tokenizer.eos_ids[:1]
+        assert (constraint.num_valid(ids) == len(ids)) is holds
+
+
 def test_a_longer_context_is_cut_if_asked(answering) -> None:
     with pytest.warns(InputsCut):
         answer = answering(question=QUESTION, context=CONTEXT, max_input_tokens=5)
-    assert CONTEXT.startswith(CONTEXT[: answer["end"]]) and answer["end"] < 30
+    assert CONTEXT[answer["start"] : answer["end"]] == answer["answer"] and 0 < answer["end"] < 30
 
 
 @pytest.mark.parametrize(

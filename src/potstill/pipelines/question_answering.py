@@ -67,7 +67,7 @@ class QuestionJob:
 
 @dataclass(frozen=True)
 class QuestionCall:
-    """`top_k` is None where the caller did not ask: then an answer comes alone, else in a list."""
+    """`top_k` is None where the caller did not ask; of one answer it comes alone, of more in a list."""
 
     finder: AnswerFinder
     top_k: int | None

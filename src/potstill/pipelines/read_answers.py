@@ -49,21 +49,29 @@ class ReadAnswers:
 
     def _windows(self, one: Question) -> Iterator[_Window]:
         """The context in pieces that the model can read, each the second half of the one before."""
-        reader = self._held.model.reader
         (alone,) = self.tokenizer.encode_whole([(one.question, "")])
         (context,) = self.tokenizer.encode_spans([one.context])
-        # A piece may have a token more than it had in the whole.
-        room = reader.max_tokens - len(alone.ids) - 2
-        if room < 2:
-            raise UsageError(f"A question of {len(alone.ids):,} tokens leaves no room for its context.")
-        for first in range(0, max(1, len(context.ids)), max(1, room // 2)):
-            last = min(first + room, len(context.ids)) - 1
-            start = context.spans[first][0]
-            text = one.context[start : context.spans[last][1]]
+        if not context.ids:
+            raise UsageError("A context has no tokens: its characters are none that this model reads.")
+        room = self._held.model.reader.max_tokens - len(alone.ids)
+        first = end = 0
+        while end < len(context.ids):
+            window, end = self._window(one.context, context.spans, first, room)
+            yield window
+            first += max(1, (end - first) // 2)
+
+    def _window(
+        self, context: str, spans: Sequence[tuple[int, int]], first: int, room: int
+    ) -> tuple[_Window, int]:
+        """A piece that begins with token `first` of the context, and which token comes after it."""
+        start = spans[first][0]
+        for end in range(min(first + room, len(spans)), first, -1):
+            text = context[start : spans[end - 1][1]]
             (piece,) = self.tokenizer.encode_spans([text])
-            yield _Window(text, start, piece.spans)
-            if last == len(context.ids) - 1:
-                return
+            # Alone it may have more tokens than it had in the whole.
+            if len(piece.ids) <= room:
+                return _Window(text, start, piece.spans), end
+        raise UsageError("A question leaves no room for its context. Shorten it.")
 
 
 def _best(
@@ -74,13 +82,16 @@ def _best(
     # The context stands before the last special token.
     first = len(logits) - 1 - num_tokens
     kept = np.concatenate([logits[:1], logits[first : first + num_tokens]])  # [1 + T, 2]
-    odds = np.exp(kept - kept.max(0))
-    starts, ends = (odds / odds.sum(0))[1:].T
-    chances = np.triu(np.outer(starts, ends)) - np.triu(np.outer(starts, ends), max_answer_len)
-    for flat in np.argsort(-chances, axis=None, kind="stable")[:top_k]:
+    kept = kept - kept.max(0)
+    starts, ends = (kept - np.log(np.exp(kept).sum(0)))[1:].T
+    logprobs = np.add.outer(starts, ends)  # [T, T]; in the end a chance may be too small for a number
+    logprobs[
+        np.tri(num_tokens, k=-1) + np.tri(num_tokens, k=-min(max_answer_len, num_tokens)).T > 0
+    ] = -np.inf
+    for flat in np.argsort(-logprobs, axis=None, kind="stable")[:top_k]:
         begin, end = divmod(int(flat), num_tokens)
-        if chances[begin, end] > 0:
-            yield _answer(context, window, begin, end, float(chances[begin, end]))
+        if np.isfinite(logprobs[begin, end]):
+            yield _answer(context, window, begin, end, float(np.exp(logprobs[begin, end])))
 
 
 def _answer(context: str, window: _Window, begin: int, end: int, score: float) -> Answer:

@@ -57,13 +57,14 @@ class WrittenAnswers:
 def _request(writer: Writer, one: Question, sampling: SamplingParams) -> TextRequest:
     # Lines are what divides the parts of a prompt. No character moves, so places in the context stay.
     context, question = (text.replace("\n", " ").replace("\r", " ") for text in (one.context, one.question))
-    words = json.dumps({"substring_words": context})
+    # No words at all are words of any context, too.
+    words = f"PART: %regex {json.dumps({'substring_words': context})}\nWORDS: PART & /.*\\S.*/"
     if writer.encodes_prompt:
         prompt = f"question: {question} context: {context}"
-        return TextRequest(prompt, sampling, Grammar("lark", f"start: words\nwords: %regex {words}"))
+        return TextRequest(prompt, sampling, Grammar("lark", f"start: WORDS\n{words}"))
     prompt = f"{_SHOWN}Context: {context}\nQuestion: {question}\nAnswer:"
     # Without its line's end an answer could only go on in the context.
-    grammar = Grammar("lark", f'start: " " words "\\n"\nwords: %regex {words}')
+    grammar = Grammar("lark", f'start: " " WORDS "\\n"\n{words}')
     return TextRequest(prompt, replace(sampling, stop=("\n",)), grammar)
 
 
