@@ -36,3 +36,11 @@ def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path, name: str) ->
         locked(tmp_path / name),
     ):
         pass
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear all")
+    (tmp_path / ".lock").symlink_to(tmp_path / "letter")
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
+        pass
+    assert (tmp_path / "letter").read_text() == "Dear all"

@@ -17,7 +17,7 @@ def locked(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
         raise UsageError(f"{folder} cannot be made a folder ({error.strerror}). Name another one.") from None
     path = folder / ".lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
