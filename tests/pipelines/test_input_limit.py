@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+import potstill
 from potstill.pipelines.input_limit import InputLimit, InputsCut
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
@@ -30,3 +31,17 @@ def test_an_end_of_a_long_text_is_kept_and_that_is_told(most: int, keeps: str, t
 
 def test_texts_that_fit_stay_and_nothing_is_said(tokenizer: Tokenizer) -> None:
     assert InputLimit(500).cut(LINES, tokenizer) == LINES == InputLimit(None).cut(LINES, tokenizer)
+
+
+def test_both_texts_of_a_pair_are_cut(classifier: Path) -> None:
+    with potstill.pipeline("text-classification", model=classifier, device="cpu") as made:
+        short = made({"text": " ".join(["cat"] * 5), "text_pair": " ".join(["dog"] * 5)}, max_input_tokens=99)
+        long = {"text": "cat " * 200, "text_pair": "dog " * 200}
+        with pytest.warns(InputsCut, match="2 of 2"):
+            cut = made(
+                long,
+                max_input_tokens=made._held.model.reader.tokenizer.encode("cat cat cat cat cat").__len__(),
+            )
+        assert cut["label"] == short["label"]
+        with pytest.raises(potstill.PotstillError, match="max_input_tokens of a pipeline"):
+            made(long)

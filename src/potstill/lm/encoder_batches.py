@@ -87,7 +87,8 @@ class EncoderReader:
         if whole.num_cut and not self.truncates:
             raise UsageError(
                 f"Text {index} has {len(whole.ids) + whole.num_cut:,} tokens; this encoder reads "
-                f"{self.max_tokens:,}. Shorten it, or say that long texts may be cut (truncates=True)."
+                f"{self.max_tokens:,}. Shorten it, or let it be cut: max_input_tokens of a pipeline, or "
+                f"truncates=True where the encoder is loaded."
             )
 
     def _batch(self, indices: Sequence[int], wholes: Sequence[WholeText]) -> EncoderBatch:

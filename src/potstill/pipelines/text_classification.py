@@ -73,12 +73,9 @@ class HeadScores:
     def of(self, texts: Sequence[Text], task: Task) -> np.ndarray:
         """[texts, labels] float64."""
         model = self.held.model
-        firsts = [text if isinstance(text, str) else text[0] for text in texts]
-        cut = self.limit.cut(firsts, model.reader.tokenizer)
-        asked = [
-            short if isinstance(text, str) else (short, text[1])
-            for text, short in zip(texts, cut, strict=True)
-        ]
+        singles = [one for text in texts for one in ((text,) if isinstance(text, str) else text)]
+        cut = iter(self.limit.cut(singles, model.reader.tokenizer))
+        asked = [next(cut) if isinstance(text, str) else (next(cut), next(cut)) for text in texts]
         if self.function == "default":
             return model.probabilities(asked, task=task)
         logits = model.logits(asked, task=task)
