@@ -1,6 +1,7 @@
 """A chat from line to line: names and questions are for the terminal, answers for stdout."""
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from potstill.cli.output import printable, say
@@ -50,9 +51,9 @@ class ChatSession:
     def _read(self) -> str:
         """The next line; empty at the end of the input."""
         if self._is_typed and self._is_shown:
-            # Imported, it gives `input` its editing and history.
-            import readline  # noqa: F401
-
+            # Imported, it gives `input` its editing and history, where this Python has it.
+            with suppress(ImportError):
+                import readline  # noqa: F401
             try:
                 return input(self._asks)
             except EOFError:
