@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from constraints.letters import Letters
 from constraints.plain_formula import holds
+from engine.test_running import OutOfMemory
 from potstill.constraints.lexical import LexicalRules
 from potstill.engine.beam import BeamParams
 from potstill.engine.drafts.prompt_lookup import PromptLookup
@@ -142,11 +143,11 @@ def test_what_cannot_be_met_is_refused_before_any_work(tokenizer):
     assert not generator.engine.has_work
 
 
-def found(recalling_decoder, num_blocks, lookahead_steps=0, **params):
+def found(decoder, lookahead_steps=0, **params):
     """What lexical searches over 50 tokens find, and how often one was put out."""
     vocabulary = Letters(*(f" {chr(97 + index % 26)}" * (1 + index // 26) for index in range(50)))
     rules = [LexicalRules(clauses, vocabulary) for clauses in WORDS]
-    engine = Engine(recalling_decoder(num_blocks=num_blocks), EngineParams(**params), [49])
+    engine = Engine(decoder, EngineParams(**params), [49])
     sampling = SamplingParams(max_tokens=16, num_beams=4, n=2)
     lexical = LexicalParams(prune_factor=20, lookahead_steps=lookahead_steps)
     sequences = []
@@ -169,14 +170,32 @@ WORDS = (
 )
 
 
-def test_searches_that_are_put_out_or_run_in_turns_find_the_same(recalling_decoder):
-    texts, num_preemptions = found(recalling_decoder, 400, max_batch=12)
+@pytest.mark.parametrize("steps", [0, 3, 16])
+def test_searches_that_are_put_out_or_run_in_turns_find_the_same(steps, recalling_decoder):
+    texts, num_preemptions = found(recalling_decoder(400), steps, max_batch=12)
     assert num_preemptions == 0
-    assert found(recalling_decoder, 400, max_batch=4) == (texts, 0)
-    with_lookahead = found(recalling_decoder, 400, 3, max_batch=12)
-    assert found(recalling_decoder, 400, 3, max_batch=4) == with_lookahead
-    short_of_blocks, num_preemptions = found(recalling_decoder, 25, max_batch=12)
+    assert found(recalling_decoder(400), steps, max_batch=4) == (texts, 0)
+    short_of_blocks, num_preemptions = found(recalling_decoder(25), steps, max_batch=12)
     assert short_of_blocks == texts and num_preemptions > 0
+    decoder, least = recalling_decoder(400), 12 + 4 * max(steps - 1, 0)
+    assert found(decoder, steps, max_batch=12, max_step_tokens=least)[0] == texts
+    assert all(sum(row.num_new for row in rows) <= least for rows in decoder.steps)
+
+
+def test_a_search_that_finds_memory_for_little_at_a_time_looks_as_far_ahead(recalling_decoder):
+    texts, _ = found(recalling_decoder(400), 5, max_batch=12)
+    short = OutOfMemory(recalling_decoder(400), lambda rows: sum(row.num_new for row in rows) > 7)
+    assert found(short, 5, max_batch=12)[0] == texts and short.num_failures > 0
+
+
+def test_a_search_that_looks_further_ahead_than_a_step_has_room_is_refused(tokenizer):
+    lexical, sampling = LexicalParams(lookahead_steps=16), SamplingParams(max_tokens=20, num_beams=8)
+    request = TextRequest("a", sampling, clauses=CLAUSES[0])
+    asked = {"lexical": lexical, "max_batch": 8}
+    with pytest.raises(UsageError, match="Request 0: 8 beams that look 16 tokens ahead take 128 positions"):
+        generator_of(tokenizer, max_step_tokens=127, **asked).complete([request])
+    ((_, text),) = generator_of(tokenizer, max_step_tokens=128, **asked).complete([request])
+    assert text.unmet == ()
 
 
 def looking_ahead(decoder, rushed=(), **params):
@@ -205,19 +224,6 @@ def test_a_search_with_lookahead_that_is_put_out_and_read_anew_in_pieces_finds_t
 
 def test_a_search_looks_ahead_no_further_than_its_text_may_reach(recalling_decoder):
     looking_ahead(recalling_decoder(num_blocks=90, max_positions=1 + 60 + 15))
-
-
-def test_while_calls_are_kept_small_a_search_looks_at_what_it_has(recalling_decoder):
-    decoder = recalling_decoder(num_blocks=90)
-    step = decoder.step
-
-    def limited(rows):
-        if sum(row.num_new for row in rows) > 2:
-            raise MemoryError("no room")
-        return step(rows)
-
-    decoder.step = limited
-    looking_ahead(decoder)
 
 
 @pytest.mark.parametrize("grammar", [None, Grammar("regex", "[abc .]+")])

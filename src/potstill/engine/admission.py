@@ -16,6 +16,20 @@ def why_refused(
     )
 
 
+def why_no_step(params: EngineParams, num_beams: int, num_guessed: int) -> str | None:
+    """What stands against a search that runs so many guessed positions behind each text's own.
+
+    They have to fit into a step beside as many other texts as there may be.
+    """
+    needed = num_beams * num_guessed + params.most_rows
+    if num_guessed and needed > params.max_step_tokens:
+        return (
+            f"{num_beams} beams that look {num_guessed + 1} tokens ahead take {needed:,} positions a step; "
+            f"max_step_tokens is {params.max_step_tokens:,}. Raise it, or look less far ahead."
+        )
+    return None
+
+
 def _why_no_prompt(decoder: BatchedDecoder, num_prompt_tokens: int) -> str | None:
     if num_prompt_tokens == 0 and (decoder.encodes_prompt or decoder.num_prepended == 0):
         return "The prompt is empty and this model has no BOS to begin with: give it a first word."

@@ -76,6 +76,10 @@ class BeamSearch:
         self._finished: list[Hypothesis] = []
         self._num_tokens = 0
 
+    @property
+    def most_guessed(self) -> int:
+        return 0
+
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place`: the same of all."""
         return LookedAt(self.params.num_looked_at)

@@ -11,7 +11,10 @@ _ANY_STEP = 1 << 31
 
 
 class CallSize:
-    """Positions a call may run, without drafts by then; no bound where no call has failed."""
+    """Positions a call may run, without drafts by then; no bound where no call has failed.
+
+    Positions that are drawn from stay in one call: what a search has guessed is seen at once.
+    """
 
     def __init__(self) -> None:
         self._most: int | None = None
@@ -40,7 +43,7 @@ class CallSize:
 
     def halve(self, call: Many[Share]) -> bool:
         """A call found no memory; whether a smaller one can be tried."""
-        if len(call) == 1 and call[0].num_new == 1:
+        if len(call) == 1 and call[0].num_new <= max(call[0].num_logits, 1):
             return False
         self._most = max(1, sum(share.cost for share in call) // 2)
         self._num_calm = 0
@@ -61,8 +64,9 @@ class CallSize:
         """Shares that are cut where they cost too much; only the last piece of one is drawn from."""
         pieces: list[Share] = []
         for share in shares:
-            while share.cost > most and share.num_new > 1:
-                num_new = max(1, min(share.num_new - 1, most - (share.cost - share.num_new)))
+            num_last = max(share.num_logits, 1)
+            while share.cost > most and share.num_new > num_last:
+                num_new = max(1, min(share.num_new - num_last, most - (share.cost - share.num_new)))
                 pieces.append(share._replace(num_new=num_new, num_logits=0))
                 share = share._replace(num_new=share.num_new - num_new, encodes=False)
             pieces.append(share)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from potstill.constraints.protocol import Constraint
-from potstill.engine.admission import why_refused
+from potstill.engine.admission import why_no_step, why_refused
 from potstill.engine.beam import BeamParams, BeamSearch
 from potstill.engine.block_manager import BlockManager
 from potstill.engine.call_size import CallSize
@@ -91,6 +91,8 @@ class Engine:
         _check_added(params, priority)
         _check_constraint(constraint, self.decoder.vocab_size)
         _check_ids(prompt_ids, self.decoder.vocab_size)
+        if strategy and (reason := why_no_step(self.params, params.num_beams, strategy.most_guessed)):
+            raise UsageError(reason)
         if params.num_beams > 1 and strategy is None:
             strategy = BeamSearch(BeamParams.of(params, self.eos_ids), stop or NeverStop())
         sequence = Sequence(
@@ -124,9 +126,6 @@ class Engine:
             self._draft()
             begun = self._clock()
             shares = self._scheduler.schedule()
-            if self._call_size.is_limited:
-                # Searches look ahead behind guesses of their own.
-                shares = self._without_drafts(shares)
             groups = self._groups_of(shares)
             with torch.inference_mode():
                 self._run(shares)
@@ -187,7 +186,7 @@ class Engine:
             if why_not is None:
                 continue
             rest = [*call, *(share for later in calls for share in later)]
-            if any(share.num_drafted for share in rest):
+            if any(share.has_draft for share in rest):
                 rest = self._without_drafts(rest)
                 self._speculation.note_no_memory()
                 calls = deque(self._call_size.split(rest))
@@ -232,9 +231,9 @@ class Engine:
 
     def _without_drafts(self, shares: Many[Share]) -> list[Share]:
         for share in shares:
-            if share.num_drafted:
+            if share.has_draft:
                 self._scheduler.end_draft(share.sequence)
-        return [share.with_draft() if share.num_drafted else share for share in shares]
+        return [share.with_draft() if share.has_draft else share for share in shares]
 
     def _give_up(self, shares: Many[Share], rest: Many[Share], why_not: str) -> None:
         """The first of what is left of a step cannot run; what has not run is put out and run again later.

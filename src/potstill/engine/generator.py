@@ -108,7 +108,7 @@ class EngineGenerator:
         """Tokenize beforehand only what may be too long: a text has hardly ever more tokens than bytes."""
         for index, request in enumerate(requests):
             try:
-                self._phrases.check(request)
+                self._phrases.check(request, self.engine.params)
                 if request.grammar is not None:
                     self._grammars.constraint(request.grammar)
                 most_tokens = len(request.prompt_ids) or 1 + len(request.prompt.encode())

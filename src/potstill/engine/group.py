@@ -30,6 +30,11 @@ class Group:
         return sum(row.num_new for row in self.rows)
 
     @property
+    def num_guessed(self) -> int:
+        """Guessed positions that are run with the last of its own."""
+        return sum(row.num_guessed for row in self.rows)
+
+    @property
     def is_decoding(self) -> bool:
         """Whether every row needs a single position and nothing else."""
         return all(row.num_new == 1 and not row.has_to_encode for row in self.rows)

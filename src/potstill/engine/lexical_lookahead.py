@@ -27,12 +27,13 @@ class Rollouts:
         return self._guesses[place]
 
     def look(self, found: Sequence[Continuations], num_left: int) -> bool:
-        """Whether enough is known, or as much as there is room for; if not, better guesses are ready.
+        """Whether enough is known; if not, better guesses are ready.
 
         The texts end `num_left` tokens after the next.
         """
         num_steps = min(self._num_steps, num_left + 1)
         self._num_looks += 1
+        # Each look tells a token more, unless a constraint broke off on the way: then no look does.
         if self._num_looks >= num_steps:
             return True
         known = [self.path(place, one) for place, one in enumerate(found)]

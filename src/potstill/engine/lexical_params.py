@@ -15,7 +15,7 @@ class LexicalParams:
     sat_tolerance    >= 0: texts that meet so many clauses fewer than the best are kept
     lookahead_steps  [0, 16] tokens each text is followed greedily, to see how likely the open phrases become
                      (Lu et al. 2022, arXiv:2112.08726), before the better half of the texts goes on; with 0
-                     all go on. Fewer where a step has no room for them
+                     all go on
     alpha            [0, 10]: how much that likelihood counts
     """
 
@@ -24,6 +24,11 @@ class LexicalParams:
     sat_tolerance: int = 2
     lookahead_steps: int = 0
     alpha: float = 0.25
+
+    @property
+    def most_guessed(self) -> int:
+        """Of the tokens looked at, those that are guessed: the first is the next token's."""
+        return max(self.lookahead_steps - 1, 0)
 
     def __post_init__(self) -> None:
         for name in ("num_beams", "prune_factor", "sat_tolerance", "lookahead_steps"):

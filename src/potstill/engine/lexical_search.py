@@ -48,6 +48,10 @@ class LexicalSearch:
         self._rollouts = Rollouts(lexical.lookahead_steps, params.eos_ids)
         self._num_tokens = 0
 
+    @property
+    def most_guessed(self) -> int:
+        return self._lexical.most_guessed
+
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place`."""
         num_likeliest = max(self.params.num_looked_at, min(self._lexical.prune_factor or 0, _MOST_RANKED))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 class LookedAt(NamedTuple):
     """The likeliest tokens, so many of them, and some by name; the same after each of the tokens that are
-    guessed to follow, as far as there is room for them."""
+    guessed to follow."""
 
     num_likeliest: int
     token_ids: tuple[int, ...] = ()

@@ -5,10 +5,13 @@ from dataclasses import replace
 from functools import cached_property
 
 from potstill.constraints.lexical import LexicalRules
+from potstill.engine.admission import why_no_step
 from potstill.engine.beam import BeamParams
 from potstill.engine.lexical_params import LexicalParams
 from potstill.engine.lexical_search import LexicalSearch
+from potstill.engine.params import EngineParams
 from potstill.engine.stopping import WrittenText
+from potstill.errors import UsageError
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import Clauses, SamplingParams, TextRequest
 
@@ -48,10 +51,14 @@ class Phrases:
         num_beams = max(self._params.num_beams, request.sampling.n)
         return request._replace(sampling=replace(request.sampling, num_beams=num_beams))
 
-    def check(self, request: TextRequest) -> None:
-        """UsageError where no text, or none of `max_tokens`, can hold the clauses, if that shows at once."""
-        if request.clauses:
-            self._rules_of(request.clauses).check_length(request.sampling.max_tokens)
+    def check(self, request: TextRequest, engine: EngineParams) -> None:
+        """UsageError where no text, or none of `max_tokens`, can hold the clauses, if that shows at once, and
+        where the engine has no room for the search."""
+        if not request.clauses:
+            return
+        self._rules_of(request.clauses).check_length(request.sampling.max_tokens)
+        if reason := why_no_step(engine, request.sampling.num_beams, self._params.most_guessed):
+            raise UsageError(reason)
 
     def strategy(
         self, clauses: Clauses, params: SamplingParams, stop: WrittenText, eos_ids: frozenset[int]

@@ -25,7 +25,7 @@ class Placement:
         for sequence in sequences:
             root = self._root(sequence)
             known = [] if root is None else self._known(Chain(root), sequence)
-            num_taken += self._num_taken(known, sequence.num_positions)
+            num_taken += self._num_taken(known, sequence.num_positions + sequence.num_guessed)
         return num_taken
 
     def has_to_encode(self, sequence: Sequence) -> bool:
@@ -63,8 +63,10 @@ class Placement:
         self.num_shared += min(sequence.num_cached, prompt_end) - min(before, prompt_end)
 
     def cover(self, sequence: Sequence) -> bool:
-        """Add the blocks that its positions need; False, and nothing added, while too few are free."""
-        num_missing = self._blocks.num_blocks_for(sequence.num_positions) - len(sequence.block_table)
+        """Add the blocks that its positions need, and those that a search guesses; False, and nothing added,
+        while too few are free."""
+        num_positions = sequence.num_positions + sequence.num_guessed
+        num_missing = self._blocks.num_blocks_for(num_positions) - len(sequence.block_table)
         if num_missing > self._blocks.num_free:
             return False
         if num_missing > 0:

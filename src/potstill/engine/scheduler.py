@@ -8,7 +8,8 @@ rank is put out: its blocks go, its output stays, and later it is run again from
 is not found in the cache. A waiting group puts out those of a lower priority where it finds no room.
 
 Tokens that are only guessed come last: they take positions and blocks that nobody else wants in this step,
-and give the blocks back when it is over.
+and give the blocks back when it is over. What a search guesses is no such draft: what it finds hangs on it.
+So it is run whole, and a search for which a step has no room left sits it out.
 
 Since groups are gone through in the order of their ranks and the lowest goes first, none is put out that
 takes part in the step already.
@@ -40,6 +41,11 @@ class Share(NamedTuple):
     @property
     def num_drafted(self) -> int:
         return max(self.num_logits - 1, 0)
+
+    @property
+    def has_draft(self) -> bool:
+        """Whether it has guesses that change nothing but the time it takes."""
+        return self.num_drafted > 0 and self.sequence.looked_at is None
 
     @property
     def is_writing(self) -> bool:
@@ -220,12 +226,15 @@ class Scheduler:
 
     def _shares_of(self, group: Group) -> list[Share] | None:
         """A group's part of the coming step, empty while the budget is spent; None where it was put out."""
+        is_decoding, num_guessed = group.is_decoding, group.num_guessed
+        if is_decoding and num_guessed > self._budget:
+            return []
         for row in group.rows:
             if not self._make_room_for(row):
                 return None
-        is_decoding = group.is_decoding
         encodes = any(row.has_to_encode for row in group.rows)
-        is_whole = is_decoding or encodes or group.num_new <= self._budget
+        is_whole = is_decoding or encodes or group.num_new + num_guessed <= self._budget
+        self._budget -= num_guessed if is_whole else 0
         shares: list[Share] = []
         for row in group.rows:
             if not is_decoding:
@@ -253,8 +262,9 @@ class Scheduler:
 
     def _with_draft(self, share: Share) -> Share:
         sequence = share.sequence
-        if sequence.looked_at is not None and share.num_logits:
-            sequence.draft = Draft(sequence.looked_at.guessed_ids)
+        if sequence.looked_at is not None:
+            sequence.draft = Draft(sequence.looked_at.guessed_ids if share.num_logits else ())
+            return share.with_draft() if share.num_logits else share
         if not sequence.draft.token_ids:
             return share
         num_drafted = self._placement.cover_draft(sequence, max(self._budget, 0))

@@ -29,6 +29,11 @@ class Strategy(Protocol):
     @property
     def live(self) -> Many[LiveText]: ...
 
+    @property
+    def most_guessed(self) -> int:
+        """Tokens at most that are guessed to follow a text, with the text none behind its last."""
+        ...
+
     def looked_at(self, place: int) -> LookedAt:
         """What has to be known of the live text at `place` before the next `advance`."""
         ...

@@ -107,6 +107,11 @@ class Sequence:
         return self.num_positions - self.num_cached
 
     @property
+    def num_guessed(self) -> int:
+        """Guessed positions behind its own that a search wants run with them, and all of them."""
+        return 0 if self.looked_at is None else len(self.looked_at.guessed_ids)
+
+    @property
     def is_finished(self) -> bool:
         return self.finish_reason is not None or self.error is not None
 
