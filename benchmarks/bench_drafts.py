@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -228,8 +228,7 @@ class Counts:
             request = DraftRequest(0, context, min(most, MOST_DRAFTED), length.threshold, GREEDY, uniforms)
             (draft,) = drafter.propose([request])
             drawn = draws(written, draft.token_ids)
-            both = zip(draft.token_ids, drawn, strict=False)
-            num_kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+            num_kept = draft.num_kept(drawn)
             if draft.token_ids:
                 length.learn(draft.probs, num_kept)
                 drafter.observe(0, draft, drawn)

@@ -84,12 +84,9 @@ class Speculation:
         draft = Draft(row.draft.token_ids[num_forced:], row.draft.probs[num_forced:])
         if not draft.token_ids:
             return
-        both = zip(draft.token_ids, drawn_ids, strict=False)
-        num_kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
-        self._num_drafted, self._num_kept = (
-            self._num_drafted + len(draft.token_ids),
-            self._num_kept + num_kept,
-        )
+        num_kept = draft.num_kept(drawn_ids)
+        self._num_drafted += len(draft.token_ids)
+        self._num_kept += num_kept
         text.length.learn(draft.probs, num_kept)
         self.payoff.learn(text.payoff, draft.probs, num_kept)
         self._drafter.observe(row.sequence_id, draft, drawn_ids)

@@ -17,7 +17,7 @@ import torch
 from potstill.engine.draft_length import DraftLength
 from potstill.engine.drafts.draft import Draft, Drafter, DraftRequest
 from potstill.engine.drafts.drafting import Drafting
-from potstill.engine.drafts.text_places import TextPlaces, num_agreeing
+from potstill.engine.drafts.text_places import TextPlaces
 from potstill.engine.out_of_memory import is_out_of_memory
 from potstill.engine.params import EngineParams
 from potstill.engine.sampling import draw_rows
@@ -178,7 +178,7 @@ class DecoderDraft:
             guesses, end = drafting.sequence.draft, start + drafting.num_drawn
             drafting.take(drawn_ids[start:end], probs[start:end])
             if self._inner is not None and guesses.token_ids:
-                num_right = num_agreeing(guesses.token_ids, drawn_ids[start:end])
+                num_right = guesses.num_kept(drawn_ids[start:end])
                 self._length_of(drafting).learn(guesses.probs, num_right)
                 self._inner.observe(drafting.request.text_id, guesses, drawn_ids[start:end])
             start = end

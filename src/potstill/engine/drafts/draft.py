@@ -1,6 +1,7 @@
 """What is guessed of a text's next tokens, and who guesses. No torch here."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple, Protocol
 
 from potstill.engine.uniforms import Uniforms
@@ -22,6 +23,11 @@ class Draft(NamedTuple):
     def cut(self, num_tokens: int) -> "Draft":
         """The first of its tokens."""
         return self._replace(token_ids=self.token_ids[:num_tokens], probs=self.probs[:num_tokens])
+
+    def num_kept(self, drawn_ids: Sequence[int]) -> int:
+        """How many of its tokens, from the first on, are what was drawn after each of its beginnings."""
+        both = zip(self.token_ids, drawn_ids, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
 class DraftRequest(NamedTuple):

@@ -10,7 +10,6 @@ several, one n-gram is tried at a time, and a trajectory ends where the text lea
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 import numpy as np
 
@@ -156,8 +155,7 @@ class Lookahead:
         text = self._texts.get(text_id)
         if text is None:
             return
-        both = zip(draft.token_ids, drawn_ids, strict=False)
-        num_kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+        num_kept = draft.num_kept(drawn_ids)
         guessed = text.tail + draft.token_ids
         for place in reversed(range(len(drawn_ids))):
             ngram = (*guessed[: len(text.tail) + place], drawn_ids[place])[-self._ngram :]

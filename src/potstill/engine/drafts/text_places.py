@@ -113,7 +113,7 @@ class TextPlaces:
     def _roll_back(self, sequence: Sequence, context: Context) -> None:
         """Cached positions that the context has no more are no text's, and neither are blocks behind it."""
         first_output = sequence.num_positions - len(sequence.output_ids)
-        num_kept = first_output + num_agreeing(sequence.output_ids, context.output_ids)
+        num_kept = first_output + _num_agreeing(sequence.output_ids, context.output_ids)
         _set_output(sequence, context.output_ids)
         # The last position has to be run, or there would be nothing to draw from.
         sequence.num_cached = min(sequence.num_cached, num_kept, sequence.num_positions - 1)
@@ -148,6 +148,6 @@ def _set_output(sequence: Sequence, output_ids: Many[int]) -> None:
             sequence.ngram_ban.push(token_id)
 
 
-def num_agreeing(first: Many[int], second: Many[int]) -> int:
+def _num_agreeing(first: Many[int], second: Many[int]) -> int:
     """Numbers that stand alike at the start of both."""
     return next(compress(count(), map(ne, first, second)), min(len(first), len(second)))
