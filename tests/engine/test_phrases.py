@@ -60,7 +60,9 @@ class LetterModel:
 
 
 def generator_of(tokenizer, *, drafter=None, lexical=None, **params):
-    engine = Engine(Stateless(LetterModel(tokenizer)), EngineParams(**params), tokenizer.eos_ids, drafter)
+    decoder = Stateless(LetterModel(tokenizer))
+    # While the clock stands still all guesses are run.
+    engine = Engine(decoder, EngineParams(**params), tokenizer.eos_ids, drafter, clock=lambda: 0.0)
     return EngineGenerator(engine, tokenizer, lexical)
 
 
@@ -85,8 +87,9 @@ def test_clauses_in_one_batch_with_speculating_and_grammar_bound_requests_give_w
     tokenizer,
 ):
     requests = list(some_requests())
-    together = dict(generator_of(tokenizer, drafter=PromptLookup(257)).complete(requests))
-    alone = generator_of(tokenizer)
+    drafting, alone = generator_of(tokenizer, drafter=PromptLookup(257)), generator_of(tokenizer)
+    together = dict(drafting.complete(requests))
+    assert drafting.engine.stats.num_tokens_drafted > 0
     for index, request in enumerate(requests):
         ((_, one),) = alone.complete([request])
         assert together[index].token_ids == one.token_ids and together[index].unmet == one.unmet == ()
