@@ -112,7 +112,7 @@ def test_guesses_of_many_texts_stay_within_twice_what_was_timed():
         speculation.payoff.cost.note(4, 0.0)
     asked = SamplingParams(max_tokens=9)
     rows = [Sequence(sequence_id=place, prompt_ids=(1, place), sampling=asked) for place in range(8)]
-    speculation.draft(rows)
+    speculation.draft(rows, len(rows))
     assert sum(len(row.draft.token_ids) for row in rows) == 1
 
 

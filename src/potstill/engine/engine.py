@@ -168,7 +168,7 @@ class Engine:
         # While memory is short nothing is run that need not be.
         if not self._call_size.is_limited:
             started = perf_counter()
-            self._speculation.draft(self._scheduler.drafting_rows())
+            self._speculation.draft(self._scheduler.drafting_rows(), self._scheduler.num_decoding)
             self.stats.draft_s += perf_counter() - started
 
     def _note_cost(self, shares: Many[Share], seconds: float) -> None:

@@ -104,6 +104,11 @@ class Scheduler:
         """None for a sequence that is not in the engine, or no more."""
         return self._group_of.get(sequence)
 
+    @property
+    def num_decoding(self) -> int:
+        """Rows that need a single position each in the coming step."""
+        return sum(len(group.rows) for group in self._running if group.is_decoding)
+
     def drafting_rows(self) -> list[Sequence]:
         """Rows for which a draft is of use in the coming step, if they are not put out in it."""
         return [row for group in self._running if group.is_decoding for row in group.drafting_rows]
@@ -166,8 +171,7 @@ class Scheduler:
 
     def _shares(self) -> list[Share]:
         self._has_prefilled = False
-        decoding = sum(len(group.rows) for group in self._running if group.is_decoding)
-        self._budget = self._params.max_step_tokens - decoding
+        self._budget = self._params.max_step_tokens - self.num_decoding
         shares: list[Share] = []
         turn, may_join = 0, True
         while True:

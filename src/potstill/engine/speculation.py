@@ -58,14 +58,17 @@ class Speculation:
         self._has_asked, self._draft_s, self._num_drafted, self._num_kept = False, 0.0, 0, 0
         self._had_no_memory = False
 
-    def draft(self, rows: Many[Sequence]) -> None:
-        """Give each row its guesses for the coming step, in place of any it has."""
+    def draft(self, rows: Many[Sequence], num_rows: int) -> None:
+        """Give each row its guesses for the coming step, in place of any it has.
+
+        `num_rows` write in it, those of searches included.
+        """
         for row in rows:
             row.draft, text = self._forced(row), self._text(row)
             text.num_forced, text.passed_over = len(row.draft.token_ids), NO_DRAFT
         self._has_asked, self._num_drafted, self._num_kept, self._had_no_memory = False, 0, 0, False
-        if self._drafter is not None and rows and self.payoff.is_asked(len(rows)):
-            self._ask(self._drafter, rows)
+        if self._drafter is not None and rows and self.payoff.is_asked(num_rows):
+            self._ask(self._drafter, rows, num_rows)
 
     def num_forced(self, row: Sequence) -> int:
         """How many tokens at the beginning of its draft are sure."""
@@ -127,12 +130,12 @@ class Speculation:
         token_ids = self._before_end(row.constraint.forced()[: min(_MOST_FORCED, _room(row))])
         return Draft(token_ids, (1.0,) * len(token_ids))
 
-    def _ask(self, drafter: Drafter, rows: Many[Sequence]) -> None:
+    def _ask(self, drafter: Drafter, rows: Many[Sequence], num_rows: int) -> None:
         asked = [row for row in rows if _room(row) > len(row.draft.token_ids)]
         asked = [row for row in asked if self._text(row).payoff.is_asked(len(row.output_ids))]
         if not asked:
             return
-        num_allowed = self.payoff.most_drafted(len(rows))
+        num_allowed = self.payoff.most_drafted(num_rows)
         asked = asked[:num_allowed]
         most = num_allowed // len(asked)
         started = self._clock()
@@ -140,7 +143,7 @@ class Speculation:
         self._has_asked, self._draft_s = True, self._clock() - started
         guesses = [self._sound(row, draft.cut(most)) for row, draft in zip(asked, drafts, strict=True)]
         if num_drafted := sum(len(guess.token_ids) for guess in guesses):
-            price = self.payoff.price(len(rows), num_drafted)
+            price = self.payoff.price(num_rows, num_drafted)
             for row, guess in zip(asked, guesses, strict=True):
                 self._append(row, guess, price)
 
