@@ -132,7 +132,7 @@ def wait_until_gone(pid, within_s=20):
             # An orphan that has ended may wait for its reaper.
             if Path(f"/proc/{pid}/stat").exists() and " Z " in Path(f"/proc/{pid}/stat").read_text():
                 return
-        except ProcessLookupError:
+        except (ProcessLookupError, FileNotFoundError):
             return
         time.sleep(0.02)
     raise AssertionError(f"process {pid} is still there")
