@@ -234,7 +234,9 @@ def test_a_text_that_meets_a_limit_spoils_no_other_of_the_same_grammar():
         assert allowed_ids(text)
 
 
-def test_a_grammar_that_becomes_too_costly_is_told_and_can_be_left_again(monkeypatch):
+@pytest.fixture
+def deep_and_costly(monkeypatch):
+    """A text of an ambiguous grammar with tight limits: a few tokens may be taken, and then no more."""
     from potstill.constraints import compile as compiling
     from potstill.constraints.limits import parser_limits
 
@@ -252,14 +254,30 @@ def test_a_grammar_that_becomes_too_costly_is_told_and_can_be_left_again(monkeyp
     monkeypatch.setattr(compiling, "parser_limits", lambda: tight)
     ambiguous = 'start: "c" deep\ndeep: deep deep deep | "a" | "a" "b" | "b"'
     constraint = GrammarCompiler(LETTERS, LETTERS.vocab_size, trial=TRIAL).compile(Grammar("lark", ambiguous))
-    taken = [LETTERS.encode("c")[0]]
-    constraint.take(taken[0])
+    constraint.take(LETTERS.encode("c")[0])
+    return constraint
+
+
+def test_a_grammar_that_becomes_too_costly_is_told_and_can_be_left_again(deep_and_costly):
+    constraint, taken = deep_and_costly, []
     before = constraint.allowed().copy()
     with pytest.raises(UsageError, match="After .* tokens the grammar cannot be followed"):
         for _ in range(200):
-            constraint.take(LETTERS.encode("a")[0])
-            taken.append(0)
+            taken.append(LETTERS.encode("a")[0])
+            constraint.take(taken[-1])
             constraint.allowed()
     assert constraint.num_valid([0]) == 0 and constraint.forced() == ()
-    constraint.undo(len(taken) - 1)
+    constraint.undo(len(taken))
     np.testing.assert_array_equal(constraint.allowed(), before)
+
+
+def test_guesses_that_meet_limits_again_and_again_are_followed_no_more(deep_and_costly, monkeypatch):
+    constraint, made = deep_and_costly, []
+    before, make = constraint.allowed().copy(), constraint._source._make
+    monkeypatch.setattr(constraint._source, "_make", lambda: made.append(0) or make())
+    a = LETTERS.encode("a")[0]
+    valid = [constraint.num_valid([a] * 200) for _ in range(10)]
+    assert valid[0] > 0 and valid[1:] == [0] * 9 and 0 < len(made) < 10
+    np.testing.assert_array_equal(constraint.allowed(), before)
+    constraint.take(a)
+    assert constraint.allowed().any()

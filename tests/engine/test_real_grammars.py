@@ -1,16 +1,20 @@
 """The embedded model, held to schemas, with drafts and without."""
 
 import json
+import random
+from time import perf_counter
 
 import jsonschema
+import numpy as np
 import pytest
 
+from potstill.constraints.compile import GrammarCompiler
 from potstill.engine.drafts.prompt_lookup import PromptLookup
 from potstill.engine.engine import Engine
 from potstill.engine.generator import EngineGenerator
 from potstill.engine.load import load_generator
 from potstill.engine.params import EngineParams
-from potstill.errors import ModelMissing
+from potstill.errors import ModelMissing, UsageError
 from potstill.hub.resolve import resolve
 from potstill.progress import Silent
 from potstill.types import Grammar, SamplingParams, TextRequest
@@ -72,3 +76,15 @@ def test_the_embedded_model_writes_what_each_schema_says_with_drafts_and_without
     assert plain[-1].text.startswith(" five, six")
     drafted = written(loaded, PromptLookup(loaded.engine.decoder.vocab_size))
     assert [one.token_ids for one in drafted] == [one.token_ids for one in plain]
+
+
+@pytest.mark.weights
+def test_a_rule_that_can_be_read_in_ever_more_ways_is_given_up_before_its_masks_hold_up_others(loaded):
+    compiler = GrammarCompiler(loaded.tokenizer, loaded.engine.decoder.vocab_size)
+    text = compiler.compile(Grammar("lark", "start: e\ne: e e | /./"))
+    rng, started = random.Random(1), perf_counter()
+    with pytest.raises(UsageError, match="cannot be followed"):
+        for _ in range(40):
+            allowed = np.unpackbits(text.allowed().view(np.uint8), bitorder="little")
+            text.take(rng.choice([token for token in np.flatnonzero(allowed).tolist() if token > 255]))
+    assert perf_counter() - started < 8

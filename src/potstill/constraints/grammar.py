@@ -12,6 +12,8 @@ from potstill.errors import UsageError
 
 # Masks of the tokens before the last few, which are asked about again where guesses are taken back.
 _MOST_MASKS = 32
+# A matcher made anew follows a text from its beginning, which takes a second for a long and hostile one.
+_MOST_MADE = 4
 
 
 class _Run(NamedTuple):
@@ -69,9 +71,12 @@ class GrammarConstraint:
         return self._has_ended or self._text.must_end
 
     def num_valid(self, token_ids: Sequence[int]) -> int:
+        """Of a text that has met limits again and again only forced tokens count: to ask takes too long."""
         num_taken = 0
         try:
             for token_id in token_ids:
+                if not self._runs[-1].num_left and self._text.num_made > _MOST_MADE:
+                    break
                 if not self._may_take(token_id):
                     break
                 self.take(token_id)

@@ -13,16 +13,17 @@ TRIAL_STACK_BYTES = 1 << 20
 
 
 def parser_limits() -> LLParserLimits:
-    """A step's mask takes at most some tens of milliseconds, and the states of a lexer 40 MB.
+    """A step takes at most about a tenth of a second, most often some milliseconds, and the states of a lexer
+    40 MB.
 
     Large lexemes are not worked out ahead over the vocabulary: for small ones it gains nothing, and for
     others it takes longer than a refusal may.
     """
     return LLParserLimits(
-        max_items_in_row=2_000,
+        max_items_in_row=1_000,
         initial_lexer_fuel=1_000_000,
         step_lexer_fuel=200_000,
-        step_max_items=50_000,
+        step_max_items=5_000,
         max_lexer_states=50_000,
         max_grammar_size=200_000,
         precompute_large_lexemes=False,

@@ -35,11 +35,12 @@ class MatcherSource:
 
 class FollowedText:
     """The tokens so far and the matcher that stands there. Where it meets a limit they are followed once
-    more by one of their own; `failure` says why that did not do either, until the text goes back."""
+    more by one of their own; `failure` says why that did not do either, until the text goes back.
+    `num_made` counts the matchers of its own."""
 
     def __init__(self, source: MatcherSource, matcher: LLMatcher | None = None) -> None:
         self.token_ids: list[int] = []
-        self.failure = ""
+        self.failure, self.num_made = "", 0
         self._source, self._matcher = source, matcher or source.shared()
 
     @property
@@ -73,6 +74,7 @@ class FollowedText:
     def fork(self) -> Self:
         other = type(self)(self._source, self._matcher.deep_copy())
         other.token_ids, other.failure = self.token_ids.copy(), self.failure
+        other.num_made = self.num_made
         return other
 
     def _ask(self, question: Callable[[], Found]) -> Found | None:
@@ -89,6 +91,7 @@ class FollowedText:
 
     def _follow_anew(self) -> None:
         self.failure = ""
+        self.num_made += 1
         self._matcher = self._source.own()
         self._matcher.consume_tokens(self.token_ids)
         self._note_failure()
