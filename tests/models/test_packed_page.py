@@ -3,16 +3,25 @@
 import json
 import re
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from engine.tiny_decoder import tiny_decoder
+from lm.random_t5 import random_t5
 from pages import Page
 from potstill import _native
 from potstill.models.compile_cache import file_name, kept_or_packed, weights_key
+from potstill.models.encoder import Encoder
+from potstill.models.encoder_config import EncoderConfig
 from potstill.models.kept_weights import FORMAT
-from potstill.models.program_weights import ProgramWeights, WeightKind
+from potstill.models.native_decoder import NativeRunner
+from potstill.models.native_encoder import NativeEncoderRunner
+from potstill.models.native_t5 import NativeT5Runner
+from potstill.models.program_weights import Packing, ProgramWeights, WeightKind
 from source_tree import ROOT
 
 PAGE = Page(ROOT / "docs" / "formats" / "packed.md")
@@ -108,3 +117,44 @@ def test_packing_is_still_that_of_the_formats_number() -> None:
     sums = {kind: _native.crc32c(_native.PackedMatrix(numbers, kind).content()) for kind in KINDS}
     assert FORMAT == "potstill.packed/1"
     assert sums == {"fp32": 107964698, "bf16": 1444471394, "int8": 2537601842}
+
+
+def numbered(model: nn.Module) -> nn.Module:
+    """Parameters that follow from their names alone."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            numbers = (torch.arange(parameter.numel()) * 7919 + crc32(name.encode())) % 1009 - 504
+            parameter.copy_(numbers.reshape(parameter.shape) / 256)
+    return model
+
+
+ENCODER = EncoderConfig(
+    model_type="bert",
+    vocab_size=31,
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=16,
+    type_vocab_size=2,
+    activation="gelu",
+    layer_norm_eps=1e-6,
+)
+
+
+def test_what_builders_put_together_is_still_that_of_the_formats_number() -> None:
+    """Queries and keys in another order would have the same names and sizes."""
+    models = {
+        "decoder": (NativeRunner, tiny_decoder()),
+        "t5": (NativeT5Runner, random_t5()),
+        "encoder": (NativeEncoderRunner, Encoder(ENCODER)),
+    }
+    sums = {}
+    for name, (runner, model) in models.items():
+        packing = Packing()
+        runner.of(numbered(model), "int8", packing)
+        sums[name] = 0
+        for part in packing.parts:
+            sums[name] = crc32(part.name.encode() + part.content.tobytes(), sums[name])
+    assert FORMAT == "potstill.packed/1"
+    assert sums == {"decoder": 2797828093, "t5": 858252354, "encoder": 3035624203}
