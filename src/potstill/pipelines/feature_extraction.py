@@ -11,8 +11,7 @@ from potstill.pipelines.arguments import check_names, flag
 from potstill.pipelines.decoder_states import DecoderStates
 from potstill.pipelines.held import Held
 from potstill.pipelines.input_limit import InputLimit, input_limit
-from potstill.pipelines.job import no_stream, one_input
-from potstill.pipelines.texts import checked_text
+from potstill.pipelines.job import checked_text, no_stream, one_input
 from potstill.progress import Task
 from potstill.tokenization.tokenizer import Tokenizer
 

@@ -27,7 +27,7 @@ class Held(Generic[_Model]):
         self._model = None
 
 
-class Turn:
+class CallTurn:
     """Whose turn it is: a thread waits for the others, and is told where it would wait for itself."""
 
     def __init__(self) -> None:

@@ -57,5 +57,16 @@ def one_input(
     return found[0], rest
 
 
+def checked_text(task: str, value: object) -> str:
+    """The text; UsageError for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and {"role", "content"} <= value.keys():
+        raise UsageError(
+            f"{task} takes texts, not the turns of a chat. `potstill chat` and ChatBot take those."
+        )
+    raise UsageError(f"{task} takes texts; a {type(value).__name__} was given.")
+
+
 def no_stream(task: str) -> NoReturn:
     raise UsageError(f"{task} writes no text that could be shown as it is written. Leave stream out.")

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from potstill.devices import release_memory
 from potstill.errors import UsageError
 from potstill.pipelines.arguments import flag, whole_number
-from potstill.pipelines.held import Held, Turn
+from potstill.pipelines.held import CallTurn, Held
 from potstill.pipelines.job import Call, Job
 from potstill.pipelines.late_progress import late_task
 from potstill.progress import Progress
@@ -36,7 +36,7 @@ class Pipeline:
         self.task, self.model, self.batch_size = task, model, batch_size
         self._held, self._job, self._progress = held, job, progress
         self._defaults = dict(defaults)
-        self._turn = Turn()
+        self._turn = CallTurn()
         self._streams: WeakSet[Any] = WeakSet()
         # What is wrong with them is told now, and not in the first call.
         job.call(self._defaults)

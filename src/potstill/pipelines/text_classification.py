@@ -13,8 +13,7 @@ from potstill.pipelines.arguments import check_names, whole_number
 from potstill.pipelines.held import Held
 from potstill.pipelines.hypothesis import DEFAULT_TEMPLATE, Hypothesis, read_labels
 from potstill.pipelines.input_limit import InputLimit, input_limit
-from potstill.pipelines.job import no_stream, one_input
-from potstill.pipelines.texts import checked_text
+from potstill.pipelines.job import checked_text, no_stream, one_input
 from potstill.pipelines.zero_shot import LabelScorer, softmax
 from potstill.progress import Task
 

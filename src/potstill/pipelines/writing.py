@@ -11,11 +11,10 @@ from potstill.pipelines.arguments import check_names, flag, whole_number
 from potstill.pipelines.drawing import SAMPLING_ARGUMENTS, sampling_of
 from potstill.pipelines.held import Held
 from potstill.pipelines.input_limit import InputLimit, input_limit
-from potstill.pipelines.job import one_input
+from potstill.pipelines.job import checked_text, one_input
 from potstill.pipelines.prompts import PROMPT_ARGUMENTS, PromptForm, prompt_form
 from potstill.pipelines.steering import STEERING_ARGUMENTS, Steering, Unmet, steering_of
 from potstill.pipelines.task_name import TaskName
-from potstill.pipelines.texts import checked_text
 from potstill.pipelines.writer import Writer
 from potstill.progress import Task
 from potstill.types import Completion, SamplingParams, TextRequest

@@ -12,9 +12,8 @@ from potstill.pipelines.arguments import check_names, flag
 from potstill.pipelines.held import Held
 from potstill.pipelines.hypothesis import DEFAULT_TEMPLATE, Hypothesis, read_labels
 from potstill.pipelines.input_limit import InputLimit, input_limit
-from potstill.pipelines.job import no_stream, one_input
+from potstill.pipelines.job import checked_text, no_stream, one_input
 from potstill.pipelines.likelihood import label_logprobs
-from potstill.pipelines.texts import checked_text
 from potstill.pipelines.writer import Writer
 from potstill.progress import Task
 from potstill.tokenization.tokenizer import Tokenizer
