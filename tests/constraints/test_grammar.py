@@ -234,6 +234,16 @@ def test_a_text_that_meets_a_limit_spoils_no_other_of_the_same_grammar():
         assert allowed_ids(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_met"),
+    [("", False), ("a", False), ("ab", True), ("abca", True), ("abc", False), ("aéb", False), ("b", False)],
+)
+def test_a_text_of_which_the_end_was_cut_off_is_held_to_the_grammar(text, is_met):
+    constraint = letters("ab|abca")
+    constraint.take(allowed_ids(constraint)[0])
+    assert bool(constraint.unmet_by(text)) != is_met
+
+
 @pytest.fixture
 def deep_and_costly(monkeypatch):
     """A text of an ambiguous grammar with tight limits: a few tokens may be taken, and then no more."""

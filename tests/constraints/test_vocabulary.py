@@ -24,7 +24,7 @@ def test_texts_are_cut_as_the_tokenizer_cuts_what_goes_on(name):
 def test_where_the_tokenizer_loses_characters_the_longest_tokens_are_taken():
     letters = letter_tokenizer("abé", [("a", "b")])
     vocabulary = Vocabulary.of(letters, letters.vocab_size)
-    assert letters.encode("aba?b") != letters.encode("abab")[:0]
+    assert b"".join(map(letters.token_bytes, letters.encode("aba?b"))) != b"aba?b"
     found = vocabulary.matchable.tokenize_str("abab")
     assert b"".join(map(letters.token_bytes, found)) == b"abab"
 

@@ -128,14 +128,14 @@ def test_what_ended_by_itself_is_valid_and_what_did_not_says_so():
 
 def test_forced_tokens_take_no_step_of_their_own():
     writer = new_generator()
-    grammar = Grammar("choices", '["the red bridge is open again, the blue one is not", "no"]')
+    choices = ["the red bridge is open again, the blue one is not", "no bridge has been open since the storm"]
+    grammar = Grammar("choices", json.dumps(choices))
     request = TextRequest("A", SamplingParams(max_tokens=100, temperature=0, seed=1), grammar)
     (completion,) = written(writer, [request])
     stats = writer.engine.stats
     assert completion.finish_reason == "stop"
     assert stats.num_tokens_forced + stats.num_steps == len(completion.token_ids)
-    if completion.text != "no":
-        assert stats.num_tokens_forced > 10
+    assert completion.text in choices and stats.num_tokens_forced > 10
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: grammar.kind)

@@ -128,10 +128,12 @@ class GrammarConstraint:
 
     def unmet_by(self, text: str) -> tuple[str, ...]:
         """What a whole text does not meet, wherever this one stands: one of which the end was cut off."""
-        matcher = self._source.shared()
-        token_ids = self._vocabulary.matchable.tokenize_str(text)
-        num_valid = matcher.validate_tokens(token_ids)
-        if num_valid == len(token_ids) and matcher.consume_tokens(token_ids) and matcher.is_accepting():
+        matcher, matchable = self._source.shared(), self._vocabulary.matchable
+        token_ids = matchable.tokenize_str(text)
+        # Characters that no token writes are left out of the ids.
+        is_whole = matchable.decode_bytes(token_ids) == text.encode()
+        is_begun = is_whole and matcher.validate_tokens(token_ids) == len(token_ids)
+        if is_begun and matcher.consume_tokens(token_ids) and matcher.is_accepting():
             return ()
         return (f"What is left of the text where its end was cut off is not what {self._name} allows.",)
 
