@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
+from tokenizers import decoders, models, pre_tokenizers
 
 from potstill.lm.context import Context
 from potstill.lm.protocol import StepRow
+from potstill.tokenization.tokenizer import Tokenizer
 
 
 class WholeContextModel:
@@ -122,3 +125,14 @@ def recalling_decoder() -> type[RecallingDecoder]:
 @pytest.fixture
 def recalling_encoder_decoder() -> type[RecallingEncoderDecoder]:
     return RecallingEncoderDecoder
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """A token a byte, and an end."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = tokenizers.Tokenizer(models.BPE({char: index for index, char in enumerate(alphabet)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([tokenizers.AddedToken("<eos>", special=True)])
+    return Tokenizer(backend, bos_id=None, eos_ids=(256,))

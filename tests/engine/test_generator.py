@@ -2,8 +2,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
 
 from potstill.engine.drafts.prompt_lookup import PromptLookup
 from potstill.engine.engine import Engine
@@ -17,17 +15,6 @@ from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import SamplingParams, TextRequest
 
 EOS = 256
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    """A token a byte, and an end."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(models.BPE({char: index for index, char in enumerate(alphabet)}, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([tokenizers.AddedToken("<eos>", special=True)])
-    return Tokenizer(backend, bos_id=None, eos_ids=(EOS,))
 
 
 class Script:

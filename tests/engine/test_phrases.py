@@ -32,17 +32,6 @@ from potstill.types import Grammar, Phrase, SamplingParams, TextRequest
 EOS = 256
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    """A token a byte, and an end."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(models.BPE({char: index for index, char in enumerate(alphabet)}, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([tokenizers.AddedToken("<eos>", special=True)])
-    return Tokenizer(backend, bos_id=None, eos_ids=(EOS,))
-
-
 class LetterModel:
     """Likes a few letters, each context others, and sometimes an end."""
 
