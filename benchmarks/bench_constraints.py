@@ -65,9 +65,9 @@ def measure_schemas(
     plain, plain_seconds, plain_stats = _write(endless, free)
     num_tokens, num_plain = _num_tokens(written), _num_tokens(plain)
     failures = [
-        {"schema": index, "why": why}
+        {"schema": index, "why": why, "finish_reason": one.finish_reason}
         for index, (schema, one) in enumerate(zip(drawn, written, strict=True))
-        if (why := _why_invalid(schema, one))
+        if (why := _why_invalid(schema, one.text))
     ]
     return {
         "num_schemas": len(drawn),
@@ -97,11 +97,11 @@ def _write(
     return [found[index] for index in range(len(requests))], seconds, dict(stats.as_dict())
 
 
-def _why_invalid(schema: dict[str, Any], written: Completion) -> str | None:
+def _why_invalid(schema: dict[str, Any], text: str) -> str | None:
     try:
-        jsonschema.validate(json.loads(written.text), schema)
+        jsonschema.validate(json.loads(text), schema)
     except (ValueError, jsonschema.ValidationError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0][:120]}; {written.finish_reason}"
+        return f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
     return None
 
 
@@ -153,19 +153,13 @@ def measure_rival(asked: argparse.Namespace, path: Path, work: Path, drawn: Sequ
     plain = 1000 * sum(free["seconds"]) / sum(free["num_tokens"])
     return {
         "num_schemas": len(few),
-        "num_valid": sum(_is_valid(schema, text) for schema, text in zip(few, found["texts"], strict=True)),
+        "num_valid": sum(
+            _why_invalid(schema, text) is None for schema, text in zip(few, found["texts"], strict=True)
+        ),
         "ms_per_token": ours,
         "ms_per_token_free": plain,
         "time_over_free": ours / plain,
     }
-
-
-def _is_valid(schema: dict[str, Any], text: str) -> bool:
-    try:
-        jsonschema.validate(json.loads(text), schema)
-    except (ValueError, jsonschema.ValidationError):
-        return False
-    return True
 
 
 def parse() -> argparse.Namespace:

@@ -10,14 +10,12 @@ from torch.nn import functional as F
 
 from potstill.errors import DamagedError
 from potstill.lm.encoder_batches import EncoderBatch, EncoderReader
-from potstill.lm.load import program_kind, torch_dtype
-from potstill.models.compile_cache import compile_cache_folder, kept_or_packed
+from potstill.lm.load import native_runner, program_kind, torch_dtype
 from potstill.models.encoder import Encoder
 from potstill.models.encoder_runner import EncoderRunner, TorchEncoderRunner
 from potstill.models.load_encoder import encoder_shapes, load_encoder
 from potstill.models.native_encoder import NativeEncoderRunner
 from potstill.models.pooling import Pooling, read_pooling
-from potstill.models.program_weights import ProgramWeights
 from potstill.progress import Task
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
@@ -111,16 +109,9 @@ def load_encoder_runner(
     path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
 ) -> EncoderRunner:
     """An encoder's weights in the runner for the device."""
-    loaded = torch_dtype(dtype, device)
     if torch.device(device).type != "cpu":
-        return TorchEncoderRunner(load_encoder(path, dtype=loaded, device=device))
-    kind = program_kind(dtype, loaded)
-
-    def build(weights: ProgramWeights) -> NativeEncoderRunner:
-        load = load_encoder if weights.needs_values else encoder_shapes
-        return NativeEncoderRunner.of(load(path, dtype=loaded), kind, weights)
-
-    return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
+        return TorchEncoderRunner(load_encoder(path, dtype=torch_dtype(dtype, device), device=device))
+    return native_runner(path, dtype, compile_cache, load_encoder, encoder_shapes, NativeEncoderRunner.of)
 
 
 def encoder_runner(encoder: Encoder, dtype: DtypeName) -> EncoderRunner:

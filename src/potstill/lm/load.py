@@ -1,7 +1,8 @@
 """A model on the disk as a language model with its tokenizer."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -21,6 +22,16 @@ from potstill.models.t5_runner import EncoderDecoderRunner, TorchT5Runner
 from potstill.tokenization.load import load_tokenizer
 from potstill.tokenization.tokenizer import Tokenizer
 from potstill.types import DtypeName
+
+Module = TypeVar("Module")
+Loaded = TypeVar("Loaded", covariant=True)
+Runner = TypeVar("Runner")
+
+
+class ModuleLoader(Protocol[Loaded]):
+    """Makes a model's modules of its files, filled or as shapes alone."""
+
+    def __call__(self, path: Path, /, *, dtype: torch.dtype) -> Loaded: ...
 
 
 class CacheParams(Protocol):
@@ -70,30 +81,35 @@ def load_runner(
     path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
 ) -> DecoderRunner:
     """A decoder's weights in the runner for the device."""
-    loaded = torch_dtype(dtype, device)
     if torch.device(device).type != "cpu":
-        return TorchRunner(load_decoder(path, dtype=loaded, device=device))
-    kind = program_kind(dtype, loaded)
-
-    def build(weights: ProgramWeights) -> NativeRunner:
-        load = load_decoder if weights.needs_values else decoder_shapes
-        return NativeRunner.of(load(path, dtype=loaded), kind, weights)
-
-    return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
+        return TorchRunner(load_decoder(path, dtype=torch_dtype(dtype, device), device=device))
+    return native_runner(path, dtype, compile_cache, load_decoder, decoder_shapes, NativeRunner.of)
 
 
 def load_t5_runner(
     path: Path, dtype: DtypeName, device: torch.device | str, compile_cache: Path | None = None
 ) -> EncoderDecoderRunner:
     """A T5's weights in the runner for the device."""
-    loaded = torch_dtype(dtype, device)
     if torch.device(device).type != "cpu":
-        return TorchT5Runner(load_t5(path, dtype=loaded, device=device))
+        return TorchT5Runner(load_t5(path, dtype=torch_dtype(dtype, device), device=device))
+    return native_runner(path, dtype, compile_cache, load_t5, t5_shapes, NativeT5Runner.of)
+
+
+def native_runner(
+    path: Path,
+    dtype: DtypeName,
+    compile_cache: Path | None,
+    load: ModuleLoader[Module],
+    shapes: ModuleLoader[Module],
+    pack: Callable[[Module, WeightKind, ProgramWeights], Runner],
+) -> Runner:
+    """A model of any kind packed for the CPU, or its kept weights mapped: then `shapes` does for `load`."""
+    loaded = torch_dtype(dtype, "cpu")
     kind = program_kind(dtype, loaded)
 
-    def build(weights: ProgramWeights) -> NativeT5Runner:
-        load = load_t5 if weights.needs_values else t5_shapes
-        return NativeT5Runner.of(load(path, dtype=loaded), kind, weights)
+    def build(weights: ProgramWeights) -> Runner:
+        module = (load if weights.needs_values else shapes)(path, dtype=loaded)
+        return pack(module, kind, weights)
 
     return kept_or_packed(compile_cache_folder(compile_cache), path, kind, build)
 
