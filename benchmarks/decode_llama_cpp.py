@@ -120,24 +120,37 @@ class Runner:
         running: list[Stream] = []
         free = list(range(num_streams))
         outputs: list[list[int]] = [[] for _ in requests]
-        times = StepTimes()
+        times, num_steps = StepTimes(), 0
         started = time.perf_counter()
         while waiting or running:
-            step_started = time.perf_counter()
-            num_prompt_tokens, num_rows = _refill(waiting, running, free), len(running)
-            _step(context, running)
+            step_started, num_before = time.perf_counter(), _num_written(running)
+            num_prompt_tokens = _refill(waiting, running, free)
+            self._advance(context, running, requests)
+            num_steps, num_written = num_steps + 1, _num_written(running) - num_before
             for stream in [stream for stream in running if len(stream.output) == stream.limit]:
                 outputs[stream.index] = stream.output
                 running.remove(stream)
                 context.free_slot(stream.slot)
                 free.append(stream.slot)
-            times.add(time.perf_counter() - step_started, num_prompt_tokens, num_rows)
+            times.add(time.perf_counter() - step_started, num_prompt_tokens, num_written)
         return {
             "seconds": time.perf_counter() - started,
             "outputs": outputs,
             "times": times.to_record(),
+            "num_steps": num_steps,
             "weight_bytes": llama.llama_model_size(self._model),
         }
+
+    def _advance(self, context: Context, running: Sequence[Stream], requests: Sequence[Any]) -> None:
+        """One step: a token more for every stream."""
+        context.begin()
+        for stream in running:
+            context.put(stream.slot, stream.pending, stream.num_past)
+        logits = context.decode(len(running))
+        for row, stream in zip(logits, running, strict=True):
+            stream.num_past += len(stream.pending)
+            stream.pending = [int(row.argmax())]
+            stream.output.append(stream.pending[0])
 
     def quality(self, token_ids: Sequence[int], reference: str) -> dict[str, float]:
         """Beside the log-probabilities [N, V] kept in `reference`, at every position of one text."""
@@ -157,6 +170,10 @@ class Runner:
         return self._context[1]
 
 
+def _num_written(running: Sequence[Stream]) -> int:
+    return sum(len(stream.output) for stream in running)
+
+
 def _refill(waiting: deque[Stream], running: list[Stream], free: list[int]) -> int:
     """Let in what has a place and fits into the step; the prompt tokens that join."""
     budget = BATCH_TOKENS - len(running)
@@ -167,17 +184,6 @@ def _refill(waiting: deque[Stream], running: list[Stream], free: list[int]) -> i
         num_prompt_tokens += len(stream.pending)
         running.append(stream)
     return num_prompt_tokens
-
-
-def _step(context: Context, running: Sequence[Stream]) -> None:
-    context.begin()
-    for stream in running:
-        context.put(stream.slot, stream.pending, stream.num_past)
-    logits = context.decode(len(running))
-    for row, stream in zip(logits, running, strict=True):
-        stream.num_past += len(stream.pending)
-        stream.pending = [int(row.argmax())]
-        stream.output.append(stream.pending[0])
 
 
 def load() -> Mapping[str, Callable[..., dict[str, Any]]]:

@@ -7,8 +7,6 @@ drafts, and llama_batch verifies for as many sequences as there are: what the pa
 """
 
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,73 +14,48 @@ from typing import Any
 import llama_cpp.llama_cpp as llama
 import numpy as np
 from decode_child import serve
-from decode_llama_cpp import BEST, Context, Runner, Stream, _refill
-from decode_step_times import StepTimes
+from decode_llama_cpp import Context, Runner, Stream
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 
 LONGEST = 720
 
 
 class DraftingRunner(Runner):
+    _lookup: LlamaPromptLookupDecoding | None = None
+
     def run(
         self, requests: Sequence[Any], num_streams: int, settings: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """`num_draft` tokens at most after a match of `max_ngram`; 0 does not draft."""
         asked = {"num_draft": 0, "max_ngram": 2, **(settings or {})}
-        lookup = (
-            LlamaPromptLookupDecoding(asked["max_ngram"], asked["num_draft"]) if asked["num_draft"] else None
-        )
-        context = self._made(num_streams, {**BEST, "longest": LONGEST})
-        waiting = deque(
-            Stream(index, -1, [self._bos, *ids], limit) for index, (ids, limit) in enumerate(requests)
-        )
-        running: list[Stream] = []
-        free = list(range(num_streams))
-        outputs: list[list[int]] = [[] for _ in requests]
-        times, num_steps = StepTimes(), 0
-        started = time.perf_counter()
-        while waiting or running:
-            step_started, before = time.perf_counter(), sum(len(one.output) for one in running)
-            num_prompt_tokens = _refill(waiting, running, free)
-            _step(context, running, requests, lookup)
-            num_steps += 1
-            num_written = sum(len(one.output) for one in running) - before
-            for stream in [stream for stream in running if len(stream.output) == stream.limit]:
-                outputs[stream.index] = stream.output
-                running.remove(stream)
-                context.free_slot(stream.slot)
-                free.append(stream.slot)
-            times.add(time.perf_counter() - step_started, num_prompt_tokens, num_written)
-        return {
-            "seconds": time.perf_counter() - started,
-            "outputs": outputs,
-            "times": times.to_record(),
-            "num_steps": num_steps,
-        }
+        num_draft = asked["num_draft"]
+        self._lookup = LlamaPromptLookupDecoding(asked["max_ngram"], num_draft) if num_draft else None
+        return super().run(requests, num_streams, {"longest": LONGEST})
+
+    def _advance(self, context: Context, running: Sequence[Stream], requests: Sequence[Any]) -> None:
+        """Every stream's pending tokens, and its draft behind them where it writes."""
+        context.begin()
+        drafts = [_draft(stream, requests[stream.index][0], self._lookup) for stream in running]
+        for stream, draft in zip(running, drafts, strict=True):
+            if draft:
+                context.put(stream.slot, [*stream.pending, *draft], stream.num_past, all_logits=True)
+            else:
+                context.put(stream.slot, stream.pending, stream.num_past)
+        logits = context.decode(sum(1 + len(draft) for draft in drafts))
+        at = 0
+        for stream, draft in zip(running, drafts, strict=True):
+            drawn = logits[at : at + 1 + len(draft)].argmax(-1).tolist()
+            at += len(drawn)
+            _keep(context, stream, draft, drawn)
 
 
-def _step(context: Context, running: Sequence[Stream], requests: Sequence[Any], lookup: Any) -> None:
-    """Every stream's pending tokens, and its draft behind them where it writes."""
-    context.begin()
-    drafts: list[list[int]] = []
-    for stream in running:
-        draft = _draft(stream, requests[stream.index][0], lookup)
-        drafts.append(draft)
-        if draft:
-            context.put(stream.slot, [*stream.pending, *draft], stream.num_past, all_logits=True)
-        else:
-            context.put(stream.slot, stream.pending, stream.num_past)
-    logits = context.decode(sum(1 + len(draft) for draft in drafts))
-    at = 0
-    for stream, draft in zip(running, drafts, strict=True):
-        drawn = logits[at : at + 1 + len(draft)].argmax(-1).tolist()
-        at += len(drawn)
-        num_kept = next((i for i, token in enumerate(draft) if token != drawn[i]), len(draft))
-        stream.num_past += len(stream.pending) + num_kept
-        stream.output += drawn[: num_kept + 1]
-        stream.pending = [stream.output[-1]]
-        if num_kept < len(draft):
-            llama.llama_memory_seq_rm(context.memory, stream.slot, stream.num_past, -1)
+def _keep(context: Context, stream: Stream, draft: list[int], drawn: list[int]) -> None:
+    num_kept = next((i for i, token in enumerate(draft) if token != drawn[i]), len(draft))
+    stream.num_past += len(stream.pending) + num_kept
+    stream.output += drawn[: num_kept + 1]
+    stream.pending = [stream.output[-1]]
+    if num_kept < len(draft):
+        llama.llama_memory_seq_rm(context.memory, stream.slot, stream.num_past, -1)
 
 
 def _draft(stream: Stream, prompt_ids: Sequence[int], lookup: Any) -> list[int]:
